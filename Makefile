@@ -109,12 +109,12 @@ SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 
 # Without liblmdb's own sources, which are placed in folders by release.
-OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks release tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*')
+OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks release tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*' -not -path 'lib/liblmdb/xxhash/*')
 
 # The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
 	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
-		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*')
+		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*' -not -path 'lib/liblmdb/xxhash/*')
 
 .PHONY: demo test test-all test-api test-python test-pythons test-short test-posix test-c tsan \
 	test-arm64 test-platforms compile-macos dev t sanitize debug-malloc coverage bench bench-baseline \

@@ -553,5 +553,7 @@ void pylmdb_bulk_free(struct pylmdb_bulk *bulk)
     free_pages(bulk);
     mdb_midl_free(bulk->written);
     free(bulk->buffer);
+    if (bulk->sum)
+        pylmdb_sum_free(bulk->sum);
     free(bulk);
 }

@@ -86,8 +86,11 @@ static int has_memory(struct pylmdb_bulk *bulk)
     }
     if (!bulk->written)
         bulk->written = mdb_midl_alloc(BULK_BUFFER_SIZE / 4096);
-    bulk->has_no_room =
-        !bulk->buffer || !bulk->written || mdb_midl_need(&bulk->written, 2 * CURSOR_STACK);
+    if (!bulk->sum && has_sums(bulk->txn->mt_env))
+        bulk->sum = pylmdb_sum_new();
+    bulk->has_no_room = !bulk->buffer || !bulk->written ||
+                        (!bulk->sum && has_sums(bulk->txn->mt_env)) ||
+                        mdb_midl_need(&bulk->written, 2 * CURSOR_STACK);
     return !bulk->has_no_room;
 }
 
@@ -99,6 +102,8 @@ static int write_page(struct pylmdb_bulk *bulk, MDB_page *mp, pgno_t *pgno)
     if (rc)
         return rc;
     sign_page(bulk, mp, *pgno);
+    if (has_sums(bulk->txn->mt_env))
+        pylmdb_set_page_sum(mp, bulk->txn->mt_env->me_psize);
     if ((rc = begin_page(bulk, *pgno)) || (rc = add_bytes(bulk, mp, bulk->txn->mt_env->me_psize)))
         return rc;
     mdb_midl_xappend(bulk->written, *pgno << 1);
@@ -155,7 +160,28 @@ typedef pgno_t overflow_reference;
 /* Return how many overflow pages a value takes. */
 static size_t pages_of(const MDB_env *env, const MDB_val *value)
 {
-    return (PAGEHDRSZ - 1 + value->mv_size) / env->me_psize + 1;
+    return (PAGEHDRSZ - 1 + value->mv_size + sum_size(env)) / env->me_psize + 1;
+}
+
+/* Write the zeros behind a large value, and the checksum of its pages. */
+static int end_overflow(struct pylmdb_bulk *bulk, const MDB_page *header, const MDB_val *value)
+{
+    const MDB_env *env = bulk->txn->mt_env;
+    const size_t size = (size_t)header->mp_pages * env->me_psize;
+    size_t left = size - PAGEHDRSZ - value->mv_size - sum_size(env);
+    static const char zeros[256];
+    uint64_t found;
+    int rc = add_bytes(bulk, NULL, left);
+
+    if (rc || !has_sums(env))
+        return rc;
+    pylmdb_sum_begin(bulk->sum);
+    pylmdb_sum_add(bulk->sum, header, PAGEHDRSZ);
+    pylmdb_sum_add(bulk->sum, value->mv_data, value->mv_size);
+    for (; left; left -= left < sizeof(zeros) ? left : sizeof(zeros))
+        pylmdb_sum_add(bulk->sum, zeros, left < sizeof(zeros) ? left : sizeof(zeros));
+    found = pylmdb_sum_end(bulk->sum);
+    return add_bytes(bulk, &found, sizeof(found));
 }
 
 /* Write a large value; its leaf node gets the reference. */
@@ -184,7 +210,7 @@ static int add_overflow(struct pylmdb_bulk *bulk, const MDB_val *value,
 #endif
     if ((rc = begin_page(bulk, pgno)) || (rc = add_bytes(bulk, &header, PAGEHDRSZ)) ||
         (rc = add_bytes(bulk, value->mv_data, value->mv_size)) ||
-        (rc = add_bytes(bulk, NULL, count * env->me_psize - PAGEHDRSZ - value->mv_size)))
+        (rc = end_overflow(bulk, &header, value)))
         return rc;
     mdb_midl_xappend(bulk->written, pgno << 1);
     bulk->mc->mc_db->md_overflow_pages += count;

@@ -48,6 +48,9 @@ struct pylmdb_bulk {
     size_t used, size;
     off_t at;
 
+    /* for the checksum of a large value; NULL: the file has none */
+    struct pylmdb_sum *sum;
+
     /* A run of pages that were taken from the free list, which has no run of as many pages as
      * too_long; 0: not known. */
     pgno_t run;

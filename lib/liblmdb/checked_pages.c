@@ -217,17 +217,21 @@ static int is_new_in_map(const MDB_txn *txn, const MDB_page *mp)
 #endif
 }
 
-static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+/* The size of a page without its checksum. */
+static size_t size_without_sum(const MDB_env *env)
 {
-    const size_t size = txn->mt_env->me_psize;
+    return env->me_psize - sum_size(env);
+}
+
+static int structure_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+{
+    const size_t size = size_without_sum(txn->mt_env);
     /* P_KEEP marks a page that must not be spilled; in a writable map the mark is in the file
      * meanwhile. */
     const unsigned int kept = is_new_in_map(txn, mp) ? 0 : P_KEEP;
     const unsigned int unstored = P_META | P_SUBP | P_LOOSE | kept;
     unsigned int flags;
 
-    if (pgno < NUM_METAS || !file_has_pages(txn->mt_env, (uint64_t)pgno + 1))
-        return 0;
     flags = mp->mp_flags;
     if (mp->mp_pgno != pgno || (flags & unstored))
         return 0;
@@ -246,6 +250,29 @@ static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
     default:
         return 0;
     }
+}
+
+/* Whether a page, or a run of overflow pages, has the right checksum. If the structure is not
+ * sound, the number of pages is not known. */
+static int sum_is_right(const MDB_env *env, MDB_page *mp, int is_sound)
+{
+    const size_t pages = is_sound && IS_OVERFLOW(mp) ? mp->mp_pages : 1;
+
+    return !has_sums(env) || pylmdb_page_sum_is_right(mp, pages * env->me_psize);
+}
+
+static int stored_page_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
+{
+    const int is_in_file = pgno >= NUM_METAS && file_has_pages(txn->mt_env, (uint64_t)pgno + 1);
+    const int is_sound = is_in_file && structure_is_sound(txn, pgno, mp);
+
+    if (is_in_file && !sum_is_right(txn->mt_env, mp, is_sound))
+        note_damage(pgno, PYLMDB_WRONG_SUM);
+    else if (!is_sound)
+        note_damage(pgno, PYLMDB_WRONG_STRUCTURE);
+    else
+        return 1;
+    return 0;
 }
 
 /* ---- notes of checked pages ---- */
@@ -501,7 +528,7 @@ static inline int page_suits(const MDB_cursor *mc, MDB_page *mp)
     if (IS_LEAF2(mp))
         return (mc->mc_flags & C_SUB) && (mc->mc_db->md_flags & MDB_DUPFIXED) &&
                NUMKEYS(mp) * (size_t)mc->mc_db->md_pad + SIZELEFT(mp) <=
-                   mc->mc_txn->mt_env->me_psize - PAGEHDRSZ;
+                   size_without_sum(mc->mc_txn->mt_env) - PAGEHDRSZ;
     return !((mc->mc_flags & C_SUB) && (mc->mc_db->md_flags & MDB_DUPFIXED));
 }
 
@@ -530,7 +557,10 @@ static int same_level(MDB_page *a, MDB_page *b)
 /* Whether a run of overflow pages can hold a value of this size. */
 static int large_value_fits(const MDB_txn *txn, const MDB_page *mp, size_t size)
 {
-    return IS_OVERFLOW(mp) && size <= (size_t)mp->mp_pages * txn->mt_env->me_psize - PAGEHDRSZ;
+    const MDB_env *env = txn->mt_env;
+    const size_t room = (size_t)mp->mp_pages * env->me_psize - PAGEHDRSZ - sum_size(env);
+
+    return IS_OVERFLOW(mp) && size <= room;
 }
 
 /* Merge a list of free pages into the list that was gathered before; both are sorted, the
@@ -628,6 +658,34 @@ static int file_suits_reader(MDB_txn *txn)
     return 1;
 }
 
+/* What copy_meta() has found for the reader that this thread begins. */
+static __thread int copied_meta_is_wrong;
+
+/* Whether the meta page of a snapshot was checked before. */
+static int meta_is_checked(MDB_env *env, txnid_t snapshot)
+{
+    struct pylmdb_checked_pages *checked = checked_pages_of(env);
+
+    return !has_sums(env) || (checked && __atomic_load_n(&checked->settled, __ATOMIC_ACQUIRE) ==
+                                             (uint64_t)snapshot + 1);
+}
+
+/* Whether the meta page that a transaction begins with has the right checksum. */
+static int meta_is_right(MDB_txn *txn)
+{
+    MDB_env *env = txn->mt_env;
+    const txnid_t snapshot = (txnid_t)snapshot_of(txn) - 1;
+    int right = 1;
+
+    if ((txn->mt_flags & MDB_TXN_RDONLY) && env->me_txns)
+        right = !copied_meta_is_wrong;
+    else if (!meta_is_checked(env, snapshot))
+        right = meta_in_map_is_right(env, snapshot);
+    if (!right)
+        note_damage(snapshot % NUM_METAS, PYLMDB_WRONG_SUM);
+    return right;
+}
+
 /* Whether the trees that a transaction begins with can be followed, and the file has their
  * pages. */
 static int snapshot_is_sound(MDB_txn *txn)
@@ -638,7 +696,8 @@ static int snapshot_is_sound(MDB_txn *txn)
     long long *asked = &extension_of(txn->mt_env)->writer_checked_size;
     size_t size;
 
-    if (!whole)
+    note_damage(0, PYLMDB_NO_DAMAGE); /* what is noted from here on belongs to this transaction */
+    if (!whole || !meta_is_right(txn))
         return 0;
     note_begin(txn);
     if (txn->mt_flags & MDB_TXN_RDONLY)

@@ -26,41 +26,87 @@ static int is_zero(const char *data, size_t size)
     return !size || (!*data && !memcmp(data, data + 1, size - 1));
 }
 
-/* Whether a file is what an interrupted creation leaves. */
-static int is_begun(int fd, size_t page_size)
+int pylmdb_env_new_file(MDB_env *env, unsigned int page_size, int has_sums)
 {
-    struct stat found;
-    char *pages;
-    int i, lacking, other = 0;
+    extension_of(env)->new_page_size = page_size;
+    extension_of(env)->new_has_sums = has_sums;
+    return MDB_SUCCESS;
+}
 
-    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || fstat(fd, &found) || !found.st_size ||
-        found.st_size % SECTOR || (size_t)found.st_size > NUM_METAS * page_size ||
-        !(pages = (calloc)(NUM_METAS, page_size)))
+int pylmdb_env_has_sums(const MDB_env *env)
+{
+    return has_sums(env);
+}
+
+/* The page size of a file that is about to be created. */
+static unsigned int new_page_size(const MDB_env *env)
+{
+    const unsigned int chosen = extension_of(env)->new_page_size;
+
+    if (chosen)
+        return chosen;
+    return env->me_os_psize < MAX_PAGESIZE ? env->me_os_psize : MAX_PAGESIZE;
+}
+
+/* The page size that a meta page says; 0: it is not one of a file without transactions. */
+static size_t new_meta_says(const char *page)
+{
+    const MDB_meta *meta = METADATA(page);
+
+    return F_ISSET(((const MDB_page *)page)->mp_flags, P_META) && meta->mm_magic == MDB_MAGIC &&
+                   !meta->mm_txnid
+               ? meta->mm_psize
+               : 0;
+}
+
+/* Whether meta pages of this size are new, and at least one of them is missing. */
+static int lacks_meta_page(const char *pages, size_t page_size, size_t size)
+{
+    int i, lacking = size < NUM_METAS * page_size;
+
+    if (size > NUM_METAS * page_size)
         return 0;
-    lacking = (size_t)found.st_size < NUM_METAS * page_size;
-    if (pread(fd, pages, NUM_METAS * page_size, 0) != found.st_size)
-        other = 1;
     for (i = 0; i < NUM_METAS; i++) {
         const char *page = pages + i * page_size;
-        const MDB_meta *meta = METADATA(page);
 
         if (is_zero(page, page_size))
             lacking = 1;
-        else if (!F_ISSET(((const MDB_page *)page)->mp_flags, P_META) ||
-                 meta->mm_magic != MDB_MAGIC || meta->mm_psize != page_size || meta->mm_txnid)
-            other = 1;
+        else if (new_meta_says(page) != page_size)
+            return 0;
     }
+    return lacking;
+}
+
+/* Whether a file is what an interrupted creation leaves, with pages of any size. */
+static int is_begun(int fd)
+{
+    const size_t most = NUM_METAS * MAX_PAGESIZE;
+    size_t size, page_size = SECTOR / NUM_METAS;
+    struct stat found;
+    char *pages;
+    int begun = 0;
+
+    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR || fstat(fd, &found) || !found.st_size ||
+        found.st_size % SECTOR || (size_t)found.st_size > most || !(pages = (calloc)(1, most)))
+        return 0;
+    size = (size_t)found.st_size;
+    /* A file with a first page is read no further if it is longer than its meta pages. */
+    if (pread(fd, pages, SECTOR, 0) == SECTOR &&
+        (is_zero(pages, SECTOR) || size <= NUM_METAS * new_meta_says(pages)) &&
+        pread(fd, pages, size, 0) == (ssize_t)size)
+        for (; page_size <= MAX_PAGESIZE && !begun; page_size *= 2)
+            begun = lacks_meta_page(pages, page_size, size);
     free(pages);
-    return lacking && !other;
+    return begun;
 }
 
 /* Called by mdb_env_read_header() in place of pread(). A file is new if nothing can be
  * read at its start. LMDB 1.0 needs a file that is as long as the meta pages. */
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at)
 {
-    const off_t last = (off_t)NUM_METAS * env->me_os_psize - 1;
+    const off_t last = (off_t)NUM_METAS * new_page_size(env) - 1;
 
-    if (!at && is_begun(env->me_fd, env->me_os_psize))
+    if (!at && is_begun(env->me_fd))
         return pwrite(env->me_fd, "", 1, last) == 1 ? 0 : -1;
     return pread(env->me_fd, data, size, at);
 }

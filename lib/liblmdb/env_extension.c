@@ -28,6 +28,10 @@ struct env_extension {
      * move of the map was last asked for, and how much to map at first */
     _Atomic size_t max_limit, mapped, move_asked_at;
     size_t planned_size;
+    /* creation.c: the size of pages if the file is new; 0: the system's */
+    unsigned int new_page_size;
+    /* stored_sums.c: whether a new file gets checksums of its pages, and whether the file has them */
+    int new_has_sums, has_sums;
     /* growth.c: whether the user has fixed the size of the map; info() reports that size */
     int fixed;
     /* addresses.c: the address slot of the map, counted from 1; 0: none */
@@ -79,8 +83,8 @@ struct env_extension {
 #endif
 };
 
-static struct env_extension *extension_of(MDB_env *env)
+static struct env_extension *extension_of(const MDB_env *env)
 {
     _Static_assert(sizeof(struct env_extension) <= EXTENSION_SIZE, "raise EXTENSION_SIZE");
-    return (struct env_extension *)(env + 1);
+    return (struct env_extension *)(uintptr_t)(env + 1);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Place liblmdb's sources next to this program, exactly as ``pin.json`` describes them.
+"""Place liblmdb's sources next to this program, exactly as ``pin.json`` describes them, and
+``xxhash.h``, which computes checksums.
 
 The repository holds no line of liblmdb.  It holds the sha256 of every file that is taken
 (``pin.json``) and this program.  The program takes the files from a pinned archive, applies the
@@ -8,12 +9,15 @@ the sha256 of every file, and how often the calls occur that the macros of ``shi
 (``shim_calls.py``).  The result is one directory per engine, ``0.9/`` and ``1.0/``, each with
 liblmdb's licence and a stamp ``placed.json`` that says what was placed.
 
+What the pin calls libraries is taken from archives of their own, and placed unchanged.
+
 A directory is complete or absent: all is prepared in a temporary directory inside the target, and
 renamed at the end.  Files that are placed and match the pin are left alone, without network, pip
 or writing.
 
     python lib/liblmdb/place.py                 download the archive with pip, place
-    python lib/liblmdb/place.py --from PATH     take a local archive or an unpacked tree instead
+    python lib/liblmdb/place.py --from PATH     take a local archive or an unpacked tree instead;
+                                                repeated, one for each archive
     python lib/liblmdb/place.py --force         throw away what is there and place anew
     python lib/liblmdb/place.py --record        place, and write the new hashes into the pin
 """
@@ -30,7 +34,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -71,6 +75,11 @@ def save_pin(root: Path, pin: Pin) -> None:
     (root / "pin.json").write_text(text + "\n", "utf-8")
 
 
+def libraries(pin: Pin) -> Pin:
+    """Return what is placed unchanged, each from an archive of its own."""
+    return pin.get("libraries", {})
+
+
 def _stamp(folder: Path) -> dict[str, Any]:
     """Return what the last run placed in ``folder``; empty if there is no readable stamp."""
     try:
@@ -88,7 +97,7 @@ def survey(root: Path, pin: Pin) -> tuple[bool, list[str]]:
     """
     current = True
     changed = []
-    for engine, spec in pin["engines"].items():
+    for engine, spec in [*pin["engines"].items(), *libraries(pin).items()]:
         stamp = _stamp(root / engine)
         placed_before = stamp.get("placed", {})
         for name, expected in spec["placed"].items():
@@ -101,7 +110,7 @@ def survey(root: Path, pin: Pin) -> tuple[bool, list[str]]:
                 current = False
                 if found != placed_before.get(name):
                     changed.append(f"{engine}/{name}")
-        if stamp and stamp.get("edits") != edits_digest(root):
+        if stamp and engine in pin["engines"] and stamp.get("edits") != edits_digest(root):
             current = False
     return current, changed
 
@@ -189,8 +198,8 @@ def download(pin: Pin, folder: Path) -> Path:
 
 def open_source(source: str | os.PathLike[str] | None, pin: Pin, workshop: Path) -> Reader:
     if source is None:
-        folder = workshop / "download"
-        folder.mkdir()
+        folder = workshop / "download" / pin["archive"]["folder"]
+        folder.mkdir(parents=True)
         return read_archive(download(pin, folder), pin)
     path = Path(source)
     if path.is_dir():
@@ -200,7 +209,45 @@ def open_source(source: str | os.PathLike[str] | None, pin: Pin, workshop: Path)
     raise PlacingError(f"--from {path}: no such file or directory")
 
 
-# ---- one engine ----
+def belongs_to(source: str | os.PathLike[str], pin: Pin) -> bool:
+    """Return whether a given path is the archive of a library, or a tree unpacked from it."""
+    path, folder = Path(source), pin["archive"]["folder"]
+    if path.is_dir():
+        return path.name == folder or (path / folder).is_dir()
+    return path.is_file() and sha256(path.read_bytes()) == pin["archive"]["sha256"]
+
+
+def library_source(
+    sources: Sequence[str | os.PathLike[str]], spec: Pin
+) -> str | os.PathLike[str] | None:
+    """Return the given path that has a library; None if pip must download it."""
+    return next((source for source in sources if belongs_to(source, spec)), None)
+
+
+# ---- one library, one engine ----
+
+
+def prepare_library(name: str, spec: Pin, read: Reader, folder: Path) -> None:
+    """Fill ``folder`` with the files of a library, as they are."""
+    advice = "Use the archive that the pin names; a changed pin must be reviewed file by file."
+    folder.mkdir(parents=True)
+    for file, expected in spec["placed"].items():
+        path = f"{spec['folder']}/{file}"
+        origin = f"{path} of {spec['archive']['requirement']}"
+        (folder / file).write_bytes(verify(origin, read(path), expected, advice))
+    stamp = {"version": spec["version"], "placed": spec["placed"]}
+    (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n", "utf-8")
+
+
+def is_placed(root: Path, name: str, spec: Pin) -> bool:
+    """Return whether the files of a library are in place."""
+    try:
+        return all(
+            sha256((root / name / file).read_bytes()) == expected
+            for file, expected in spec["placed"].items()
+        )
+    except OSError:
+        return False
 
 
 def apply_patch(name: str, patch: bytes, strip: int, folder: Path) -> None:
@@ -329,19 +376,21 @@ def _nothing_to_do(root: Path, pin: Pin) -> bool:
 
 def place(
     root: str | os.PathLike[str] = HERE,
-    source: str | os.PathLike[str] | None = None,
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     force: bool = False,
     record: bool = False,
 ) -> bool:
     """Place every engine under ``root``, and return whether anything had to be done.
 
-    ``source`` is an archive or an unpacked tree; by default pip downloads the pinned archive.
+    ``source`` is an archive or an unpacked tree, or several, of which one may be a library's; what
+    is missing is downloaded by pip.
     ``force`` replaces the placed files without a look at them.  ``record`` does the same, and
     writes the hashes of the result into the pin instead of comparing with them.  If this raises
     PlacingError, nothing has changed.
     """
     root = Path(root).resolve()
     pin = load_pin(root)
+    sources = [source] if isinstance(source, str | os.PathLike) else list(source or ())
     always = force or record
     if not always and _nothing_to_do(root, pin):
         return False
@@ -352,7 +401,23 @@ def place(
             prefix=WORKSHOP, dir=root, ignore_cleanup_errors=True
         ) as temporary:
             workshop = Path(temporary)
-            read = open_source(source, pin, workshop)
+            missing = {
+                name: spec
+                for name, spec in libraries(pin).items()
+                if not is_placed(root, name, spec)
+            }
+            for name, spec in missing.items():
+                path = library_source(sources, spec)
+                prepare_library(
+                    name, spec, open_source(path, spec, workshop), workshop / "new" / name
+                )
+                sources = [each for each in sources if each != path]
+            sources = [
+                each
+                for each in sources
+                if not any(belongs_to(each, spec) for spec in libraries(pin).values())
+            ]
+            read = open_source(sources[0] if sources else None, pin, workshop)
             for engine, spec in pin["engines"].items():
                 folder = workshop / "new" / engine
                 try:
@@ -364,7 +429,7 @@ def place(
                     spec["placed"] = digests
                 else:
                     verify_result(engine, pin, digests, folder)
-            swap_in(list(pin["engines"]), workshop, root)
+            swap_in([*pin["engines"], *missing], workshop, root)
             if record:
                 save_pin(root, pin)
     return True
@@ -373,7 +438,11 @@ def place(
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Place liblmdb's pinned sources.")
     parser.add_argument(
-        "--from", dest="source", metavar="PATH", help="local archive or unpacked tree"
+        "--from",
+        dest="source",
+        metavar="PATH",
+        action="append",
+        help="local archive or unpacked tree",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace what is placed, changed or not"

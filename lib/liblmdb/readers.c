@@ -155,6 +155,8 @@ static MDB_meta *copy_meta(MDB_env *env, MDB_reader *slot, const MDB_meta *meta,
 
     for (;; meta = env->me_metas[newest & 1]) {
         *copy = *meta;
+        copied_meta_is_wrong =
+            !meta_is_checked(env, slot->mr_txnid) && !meta_in_map_is_right(env, slot->mr_txnid);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         newest = env->me_txns->mti_txnid;
         if (newest == slot->mr_txnid || !newest) /* 0: nothing was committed */

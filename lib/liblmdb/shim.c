@@ -79,7 +79,9 @@ static int lock_of_file(const int *me_lfd, int command, struct flock *lock);
 
 /* A file that is being created; see creation.c. */
 static ssize_t write_new_file(int fd, const void *data, size_t size, off_t at);
+#define PYLMDB_NEW_FILES /* edits/new-files.edit */
 static ssize_t read_header(MDB_env *env, void *data, size_t size, off_t at);
+static unsigned int new_page_size(const MDB_env *env);
 #define pread(fd, data, size, at) read_header(env, data, size, at)
 #define lseek(fd, offset, whence) \
     (__builtin_strcmp(#offset, "wpos") ? (lseek)(fd, offset, whence) : 0)
@@ -172,6 +174,14 @@ static void note_commit(MDB_txn *txn);
 static void free_checked_pages(MDB_env *env);
 static int file_size(MDB_env *env, size_t *size);
 
+/* Called from mdb.c; see stored_sums.c. */
+#if MDB_VERSION_MAJOR > 0
+#define PYLMDB_SUMS
+static int choose_sums(MDB_env *env, int is_new);
+static void seal_meta_pages(const MDB_env *env, void *pages);
+static ssize_t write_meta(const MDB_env *env, int fd, const void *data, size_t size, off_t at);
+#endif
+
 #include "ordering.h"
 
 /* midl.h comes before the macro, because it declares the function. */
@@ -220,6 +230,8 @@ static inline int is_truncated(MDB_env *env)
     return any_file_is_truncated() && pylmdb_env_is_truncated(env);
 }
 
+#include "damage.c"
+#include "stored_sums.c"
 #include "checked_pages.c"
 #include "search.c"
 #include "lookup_many.c"

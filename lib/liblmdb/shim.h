@@ -173,6 +173,11 @@ void *pylmdb_env_map(MDB_env *env, size_t *size);
  * may reach (at least the file's), and how much to map. fixed: the user has chosen the size,
  * and info() reports that size. */
 void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, int fixed);
+/* Say what the data file is like if opening creates it: its page size (0: the system's), and
+ * whether its pages get checksums. Returns 0, or ENOSYS if this build cannot. */
+int pylmdb_env_new_file(MDB_env *env, unsigned int page_size, int has_sums);
+/* Whether the pages of an open environment have checksums that are checked. */
+int pylmdb_env_has_sums(const MDB_env *env);
 
 /* cdef: begin */
 /* Set the limit of an open environment's map, never below what is used; 0 means the size in
@@ -261,8 +266,15 @@ int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode
 void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_file,
                         const char *lock_file);
 
-/* A write transaction cannot begin in a file whose pages have checksums. */
+/* A write transaction cannot begin in a file whose pages have checksums of another program. */
 #define PYLMDB_CHECKSUMS (-30702)
+/* A file whose pages have checksums cannot be opened with a writable map. */
+#define PYLMDB_SUMS_IN_MAP (-30706)
+
+/* Take the note of the page that this thread has found damaged last, and what was wrong with it:
+ * its checksum, or its structure. */
+enum pylmdb_damage { PYLMDB_NO_DAMAGE, PYLMDB_WRONG_SUM, PYLMDB_WRONG_STRUCTURE };
+int pylmdb_take_damage(size_t *page);
 
 /* The transaction's snapshot does not have the database of a handle; a newer one may. */
 #define PYLMDB_NOT_IN_SNAPSHOT (-30704)

@@ -360,6 +360,24 @@ void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, in
     mdb_env_set_mapsize(env, start);
 }
 
+int pylmdb_env_new_file(MDB_env *env, unsigned int page_size, int has_sums)
+{
+    (void)env;
+    return page_size || has_sums ? ENOSYS : 0;
+}
+
+int pylmdb_env_has_sums(const MDB_env *env)
+{
+    (void)env;
+    return 0;
+}
+
+int pylmdb_take_damage(size_t *page)
+{
+    *page = 0;
+    return PYLMDB_NO_DAMAGE;
+}
+
 int pylmdb_env_limit(MDB_env *env, size_t size)
 {
     (void)env;

@@ -153,12 +153,15 @@ def default() -> Engine:
     raise ImportError("pylmdb has no compiled engine; install it with pip")
 
 
-def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
+def choose(
+    head: bytes, lib_version: int | None, new_version: int | None, given_path: str
+) -> Engine:
     """The engine for a file.
 
     :param head: the first bytes of the file.  They tell its format.  They are empty for a new file,
         and can be zeros if creating the file was interrupted.
-    :param lib_version: the engine for a new file; None for the default.
+    :param lib_version: the major version that the file must have; None for any.
+    :param new_version: the major version of a new file; None for the default.
     :raises InvalidError: the file is not an LMDB file, or has another format than ``lib_version``.
     :raises VersionMismatchError: no engine that is built in reads its format.
     """
@@ -172,7 +175,7 @@ def choose(head: bytes, lib_version: int | None, given_path: str) -> Engine:
         problem = f"open: {given_path!r} {foreign or 'is not an LMDB file'}"
         raise error(f"open: {given_path!r}", _INVALID, hint, problem)
     if data_format is None:
-        return wanted or default()
+        return default() if new_version is None else of_major(new_version)
     if wanted is not None and wanted.data_format != data_format:
         raise InvalidError(
             f"open: {given_path!r} has LMDB data format v{data_format},"

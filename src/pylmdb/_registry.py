@@ -22,7 +22,7 @@ from ._base.collecting import free_dropped
 from ._base.owners import Owner
 from ._shared.environment import SharedEnv
 from ._shared.environment import tokens as tokens
-from ._shared.opening import Look, OpenAttempt, RetryError
+from ._shared.opening import Look, OpenAttempt, RetryError, check_existing, damaged_meta, no_choice
 from ._shared.options import SPARE_SLOTS
 from ._shared.options import make_options as make_options
 from ._shared.pinned import after_close as after_close
@@ -68,9 +68,11 @@ def open_shared(options: Options, token: int, user: object) -> SharedEnv:
             try:
                 with opening, opening:
                     shared = _find_shareable(options)
+                    is_new = shared is None
                     if shared is None:
                         shared = opening.open()
-                    else:
+                    check_existing(shared.page_size, shared.has_sums, options)
+                    if not is_new:
                         shared.raise_limits(options)
                     shared.enter(token, user)
                     return shared
@@ -179,7 +181,15 @@ class _NewEnvironment(Owner):
         options = self._options
         look = Look(_engine.default(), options)
         head, key = look.head, look.key
-        engine = self._engine = _engine.choose(head, options.lib_version, options.given_path)
+        try:
+            engine = self._engine = _engine.choose(
+                head, options.lib_version, options.new_version, options.given_path
+            )
+        except Error:
+            damaged = None if key is None else damaged_meta(options, _engine.default())
+            if damaged is None:
+                raise
+            raise damaged from None
         if key in _open:
             raise _replaced(options)  # after it was looked up
         # if the parent of a forked child has the file open, that does no harm
@@ -241,7 +251,8 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode:
         raise _of_another_file(shared, options)
     if code:
         raise opening.failure(code)
-    shared.max_key_size = found.max_key_size
+    shared.max_key_size, shared.page_size = found.max_key_size, found.page_size
+    shared.has_sums = bool(found.has_sums)
     if found.main_code:
         _load_main(shared)
     else:
@@ -273,7 +284,10 @@ def _of_another_file(shared: SharedEnv, options: Options) -> Exception:
 def _set_up(shared: SharedEnv, options: Options) -> None:
     lib, readers = shared.engine.lib, options.max_readers
     room = shared.max_dbs + SPARE_SLOTS
-    code = lib.pylmdb_set_up(shared.ptr, options.guard, *shared.plan, readers, room)
+    new_file = options.page_size or 0, options.checksums
+    code = lib.pylmdb_set_up(shared.ptr, options.guard, *shared.plan, readers, room, *new_file)
+    if code == errno.ENOSYS:
+        raise no_choice("checksums=True" if options.checksums else "page_size=")
     if code:
         limit = f"max_readers must be at least 1, not {readers}"
         raise error("mdb_env_set_maxreaders", code, "", "" if readers else f"open: {limit}")

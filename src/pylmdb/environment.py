@@ -72,6 +72,13 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     :param lib_version: the format of a *new* file: 0 for the 0.9 format, which
         every LMDB program reads (the default), 1 for the 1.0 format.  An existing
         file is opened with its own format, and the number of the other one raises.
+    :param page_size: the size in bytes of the pages of a *new* file: a power of two, from 512 to
+        65536 with the 1.0 format, and from 2048 to 32768 with the 0.9 format.  A size that only 1.0
+        allows implies ``lib_version=1``.  Left out, it is the page size of the system, mostly
+        4096.  An existing file keeps its page size, and another one raises.
+    :param checksums: True to give each page of a *new* file a checksum, which is checked when the
+        page is first read; implies ``lib_version=1``.  The file remembers it, so that later opens
+        need not say it; True for an existing file without checksums raises.
     :param guard: False to install no handler of SIGBUS.  If another process cuts the
         data file short while it is read here, the handler makes that a CorruptedError;
         without it the process ends.  It covers operations that return bytes, not views.
@@ -91,7 +98,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         has been out of date for the seconds of the second number.
     :raises PathNotFoundError: there are no files at ``path``, and the options or the missing
         parent directory do not allow to create them.
-    :raises InvalidError: the file is not an LMDB file.
+    :raises InvalidError: the file is not an LMDB file, or has another format or page size than the
+        options say.
     :raises CorruptedError: it is damaged or was cut short; with ``verify=True`` the message says
         where.
     :raises VersionMismatchError: its format is not known.
@@ -133,6 +141,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         lib_version: int | None = None,
         *,
         max_map_size: int | None = None,
+        page_size: int | None = None,
+        checksums: bool = False,
         guard: bool = True,
         verify: bool = False,
         temporary: bool = False,
@@ -153,7 +163,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
             metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create,
             readahead=readahead, writemap=writemap, meminit=meminit, max_readers=max_readers,
             max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
-            guard=guard, temporary=directory,
+            page_size=page_size, checksums=checksums, guard=guard, temporary=directory,
         )  # fmt: skip
         if self._options is not None:
             from .errors import Error
@@ -515,11 +525,6 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     # -- options ------------------------------------------------------------------
 
-    def path(self) -> str:
-        """Return the path that the environment was opened with, as it was given."""
-        self._use()
-        return str(self._options.given_path)
-
     def flags(self) -> EnvFlags:
         """Return the options that this Environment uses, as the keywords of ``open``."""
         from ._environment import inspection as _inspection
@@ -561,13 +566,6 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     # -- sizes, limits, readers -----------------------------------------------------------
 
-    def lib_version(self) -> tuple[int, int, int]:
-        """Return the version of this environment's liblmdb, as (major, minor, patch).
-
-        ``mdb_version``.
-        """
-        return self._use().engine.version
-
     def stat(self) -> Stat:
         """Return the numbers of entries, pages and levels of the main database.
 
@@ -580,7 +578,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
         Sizes in bytes: ``map_size``, the size that the data can reach, which is fixed, or
         grows by itself up to ``max_map_size``; ``reserved``, how large the map can become
-        without moving to another address; ``used``, the size up to the last page in use.
+        without moving to another address; ``used``, the size up to the last page in use;
+        ``page_size``, of which ``last_pgno`` and ``free_pages`` count.
 
         Counters: ``free_pages``, how many pages up to there are free (None if no reader
         slot is left, which counting needs); ``last_pgno`` and ``last_txnid``, the numbers

@@ -77,6 +77,7 @@ class EnvInfo(Record["int | None"]):
     max_map_size: int
     reserved: int
     used: int
+    page_size: int
     free_pages: int | None
 
     if TYPE_CHECKING:

@@ -19,6 +19,7 @@ FLAGS = "-m32 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror
     "source",
     [
         LIBLMDB / "shim.c",
+        LIBLMDB / "page_sums.c",
         *(path for path in NATIVE.rglob("*.c") if path.parent.name != "core"),
     ],
     ids=lambda path: f"{path.parent.name}/{path.name}",

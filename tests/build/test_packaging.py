@@ -25,7 +25,7 @@ PLACED = {
     f"lib/liblmdb/{engine}/{name}"
     for engine in ENGINES
     for name in ("LICENSE", "lmdb.h", "mdb.c", "midl.c", "midl.h", "placed.json")
-}
+} | {f"lib/liblmdb/xxhash/{name}" for name in ("LICENSE", "xxhash.h", "placed.json")}
 
 pytestmark = pytest.mark.slow
 
@@ -173,8 +173,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert package - extensions == sources | {"pylmdb/py.typed"}
 
     licences = {name.partition("/licenses/")[2] for name in names if "/licenses/" in name}
-    assert licences == {"LICENSE"} | {f"lib/liblmdb/{engine}/LICENSE" for engine in ENGINES}
-    assert metadata["License-Expression"] == "MIT AND OLDAP-2.8"
+    folders = [*ENGINES, "xxhash"]
+    assert licences == {"LICENSE"} | {f"lib/liblmdb/{folder}/LICENSE" for folder in folders}
+    assert metadata["License-Expression"] == "MIT AND OLDAP-2.8 AND BSD-2-Clause"
     assert set(metadata.get_all("License-File")) == licences
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert required == ["cffi>=1.16"]
@@ -188,11 +189,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert "Platforms (`docs/platforms.md`)" in metadata.get_payload()
 
 
-def test_the_wheel_carries_the_openldap_licence(wheel):
+def test_the_wheel_carries_the_licences_of_what_it_contains(wheel):
     with zipfile.ZipFile(wheel) as archive:
         for engine in ENGINES:
             text = archive.read(f"{INFO}/licenses/lib/liblmdb/{engine}/LICENSE")
             assert text.startswith(b"The OpenLDAP Public License\n  Version 2.8")
+        assert b"BSD 2-Clause" in archive.read(f"{INFO}/licenses/lib/liblmdb/xxhash/LICENSE")
 
 
 def test_the_wheel_has_a_bill_of_materials(wheel):

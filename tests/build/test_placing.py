@@ -195,6 +195,79 @@ def test_an_older_pin_is_replaced_silently(root, archive, tmp_path):
     assert (root / "1.0" / "mdb.c").read_bytes() == b"drei\n"
 
 
+# ---- libraries, from archives of their own ----
+
+
+@pytest.fixture
+def library(root, tmp_path):
+    """Add a library to the pin, and return its archive."""
+    files = {"deps/sum.h": b"sum\n", "deps/LICENSE": b"another licence\n"}
+    archive = tmp_path / "other.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"other-2.0/{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    placed = {name.partition("/")[2]: sha256(data) for name, data in files.items()}
+    spec = {
+        "archive": {
+            "requirement": "other==2.0",
+            "sha256": sha256(archive.read_bytes()),
+            "folder": "other-2.0",
+        },
+        "version": "2.0",
+        "licence": "BSD-2-Clause",
+        "folder": "deps",
+        "placed": placed,
+    }
+    change_pin(root, lambda pin: pin.update(libraries={"other": spec}))
+    return archive
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_library_is_placed_as_it_is(root, archive, library, reverse):
+    given = [library, archive] if reverse else [archive, library]
+    assert placing.place(root, given) is True
+    assert (root / "other" / "sum.h").read_bytes() == b"sum\n"
+    assert names(root) == ["0.9", "1.0", "other", "pin.json"]
+    assert placing.place(root) is False
+
+
+def test_a_library_in_place_is_not_asked_for(root, archive, library):
+    placing.place(root, [archive, library])
+    before = (root / "other" / "sum.h").stat().st_mtime_ns
+    assert placing.place(root, archive, force=True) is True
+    assert (root / "other" / "sum.h").stat().st_mtime_ns == before
+
+
+def test_a_missing_library_is_downloaded(root, archive, library, monkeypatch):
+    def download(pin, folder):
+        assert pin["archive"]["requirement"] == "other==2.0"
+        return library
+
+    monkeypatch.setattr(placing, "download", download)
+    assert placing.place(root, archive) is True
+    assert (root / "other" / "LICENSE").exists()
+
+
+def test_a_wrong_file_of_a_library_is_refused(root, archive, library):
+    change_pin(
+        root, lambda pin: pin["libraries"]["other"]["placed"].update({"sum.h": sha256(b"no")})
+    )
+    with pytest.raises(placing.PlacingError, match=r"deps/sum\.h of other==2\.0"):
+        placing.place(root, [archive, library])
+    assert names(root) == ["pin.json"]
+
+
+def test_a_changed_library_stops_until_forced(root, archive, library):
+    placing.place(root, [archive, library])
+    (root / "other" / "sum.h").write_bytes(b"changed\n")
+    with pytest.raises(placing.PlacingError, match=r"other/sum\.h"):
+        placing.place(root, [archive, library])
+    assert placing.place(root, [archive, library], force=True) is True
+    assert (root / "other" / "sum.h").read_bytes() == b"sum\n"
+
+
 # ---- refusals ----
 
 

@@ -16,7 +16,9 @@ static void open_files(struct opened *opened)
     struct pylmdb_open_result result;
 
     OK(mdb_env_create(&opened->env));
-    OK(pylmdb_set_up(opened->env, 1, opened->start, opened->most, 0, 0, 126, 64));
+    /* The pages have checksums where the format can have them. */
+    OK(pylmdb_set_up(opened->env, 1, opened->start, opened->most, 0, 0, 126, 64, 0,
+                     MDB_VERSION_MAJOR > 0));
     OK(pylmdb_env_open(opened->env, opened->path, MDB_NOTLS, 0600, &noted));
     opened->pool = pylmdb_pool_new(opened->env, 1);
     CHECK(opened->pool);

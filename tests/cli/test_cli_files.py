@@ -133,6 +133,23 @@ def test_merge_and_convert(run, path, tmp_path, lib_version):
     assert content(tmp_path / "h") == content(tmp_path / "g")
 
 
+def test_page_sizes_and_checksums_of_new_files(run, path, tmp_path):
+    run("dump", path, "-A", "-f", tmp_path / "dump")
+    options = "--page-size", "16384", "--checksums"
+    for name, words in {
+        "converted": ("convert", path, tmp_path / "converted"),
+        "merged": ("merge", path, tmp_path / "merged"),
+        "rewritten": ("rewrite", path, tmp_path / "rewritten"),
+        "loaded": ("load", tmp_path / "loaded", "-f", tmp_path / "dump"),
+    }.items():
+        run(*words, *options)
+        assert content(tmp_path / name) == content(path)
+        report = json.loads(run("verify", tmp_path / name, "--deep", "--json"))
+        assert (report["page_size"], report["checksums"], report["ok"]) == (16384, True, True)
+    assert b"/s" in run("verify", tmp_path / "merged", "--deep")
+    assert "power of two" in run("convert", path, tmp_path / "x", "--page-size", "5", status=1)
+
+
 def test_drop(run, path):
     with pylmdb.open(path) as env:
         env.copy_db(b"d", b"e")

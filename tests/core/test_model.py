@@ -42,6 +42,7 @@ class Environments(RuleBasedStateMachine):
     """Steps on one environment and on its model."""
 
     lib_version = 0
+    page_sizes = (None, 2048, 16384, 32768)
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,12 +53,12 @@ class Environments(RuleBasedStateMachine):
         self.snapshots: list[Snapshot] = []
         self.views: list[tuple[memoryview, bytes]] = []
         self.handles: dict[bytes, Any] = {}
-        self.open()
 
-    def open(self) -> None:
+    def open(self, page_size: int | None = None) -> None:
         self.env = pylmdb.open(
-            self.folder, map_size=1 << 26, max_dbs=16, sync=False, lib_version=self.lib_version
-        )
+            self.folder, map_size=1 << 26, max_dbs=16, sync=False, lib_version=self.lib_version,
+            page_size=page_size,
+        )  # fmt: skip
 
     def teardown(self) -> None:
         self.check_views()
@@ -379,6 +380,7 @@ class Environments(RuleBasedStateMachine):
     @initialize(name=NAMES, other=NAMES, data=st.data())
     def start(self, name: bytes, other: bytes, data: Any) -> None:
         """Begin with two databases with records, and a cursor in each."""
+        self.open(data.draw(st.sampled_from(self.page_sizes), "page size"))
         self.begin(data.draw(st.booleans(), "buffers"))
         for number, each in enumerate([name, other]):
             self.fill(each, data, data.draw(st.sampled_from([0, 2, 20, 150]), "size"))
@@ -518,6 +520,7 @@ class Environments(RuleBasedStateMachine):
 
 class Environments10(Environments):
     lib_version = 1
+    page_sizes = (None, 1024, 16384, 65536)
 
 
 @pytest.mark.parametrize("machine", [Environments, Environments10], ids=["0.9", "1.0"])

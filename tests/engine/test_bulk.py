@@ -262,7 +262,8 @@ def saved_by_py_lmdb(path, lib_version, dbs):
 def test_random_programs_leave_what_the_model_has(open_env, env_path, lib_version, sizes, options):
     rng = random.Random(f"{SEED} {sizes} {options} {lib_version}")
     print(f"PYLMDB_SEED={SEED}")
-    env = open_env(max_dbs=16, sync=False, **options)
+    page_size = rng.choice([None, 2048, 4096, 16384, 65536 if lib_version else 32768])
+    env = open_env(max_dbs=16, sync=False, page_size=page_size, **options)
     program = Program(env, rng, sizes)
     program.run(4 * ROUNDS)
     with env.begin() as txn:

@@ -44,6 +44,8 @@ class Program:
         names = self.rng.sample(sorted(KINDS), self.rng.randrange(1, len(KINDS)))
         names += [b"many%d" % i for i in range(self.rng.choice([0, 0, 3, 60]))]
         options = {"max_dbs": 128, "sync": False, **options}
+        if binding is pylmdb:
+            options["page_size"] = self.rng.choice([None, None, 2048, 16384, 32768])
         self.env = binding.open(str(path), **options)
         self.names: list[bytes | None] = [*names, None]
 

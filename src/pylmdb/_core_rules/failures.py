@@ -24,11 +24,14 @@ from .refusals import READ_ONLY, refusal
 
 if TYPE_CHECKING:
     from .._core import DbSlot
+    from .._engine import Engine
     from .._shared.environment import SharedEnv
+    from ..errors import Error
 
     # what was wrong, and what to do; without the first the meaning of the code is enough
     Explanation = tuple[str, str | None]
 
+_CORRUPTED = -30796
 _NOT_FOUND, _MAP_FULL, _DBS_FULL = -30798, -30792, -30791
 _INCOMPATIBLE, _BAD_VALSIZE, _IS_READONLY = -30784, -30781, -30770
 _GONE, _NOT_IN_SNAPSHOT = -30703, -30704
@@ -95,6 +98,46 @@ def database_error(
     explain = _EXPLAIN.get(code)
     problem, hint = explain(slot, Failed(what, key, size)) if explain else ("", None)
     return error(what, code, hint, problem and f"{operation}: {problem}")
+
+
+# -- damaged pages ------------------------------------------------------------------------
+
+DAMAGED_HINT = (
+    "restore the file from a copy, or save what can be read with pylmdb.salvage(); pylmdb.verify()"
+    " tells how much that is"
+)
+
+
+def damage(engine: Engine, page_size: int) -> str:
+    """Return which page this thread has found damaged last, and what is wrong with it; "" if it is
+    not known.  It is told once.
+
+    :param page_size: in bytes, for the place in the file; 0 if it is not known.
+    """
+    page = engine.ffi.new("size_t *")
+    what = engine.lib.pylmdb_take_damage(page)
+    if what == engine.lib.PYLMDB_NO_DAMAGE:
+        return ""
+    wrong = "has a wrong checksum" if what == engine.lib.PYLMDB_WRONG_SUM else "is damaged"
+    where = f", at byte {page[0] * page_size} of the file," if page_size else ""
+    return f"page {page[0]}{where} {wrong}"
+
+
+def damaged(what: str, operation: str, engine: Engine, page_size: int) -> Error:
+    """Return the exception for an operation that has found a damaged page.
+
+    :param what: the C function.
+    """
+    found = damage(engine, page_size)
+    hint = DAMAGED_HINT if found else None
+    return error(what, _CORRUPTED, hint, found and f"{operation}: {found}")
+
+
+def read_error(what: str, operation: str, code: int, shared: SharedEnv) -> Error:
+    """Return the exception for an operation that reads the environment, and no one database."""
+    if code == _CORRUPTED:
+        return damaged(what, operation, shared.engine, shared.page_size)
+    return error(what, code)
 
 
 # -- each code: what was wrong, and what to do ----------------------------------------
@@ -176,6 +219,13 @@ def _no_position(slot: DbSlot, failed: Failed) -> Explanation:
     return "the cursor has no position", "move it to a record first"
 
 
+def _damaged(slot: DbSlot, failed: Failed) -> Explanation:
+    found = damage(slot.shared.engine, slot.shared.page_size)
+    if not found:
+        return "", None
+    return f"{found}; it was read for {described(slot.name, slot.flags)}", DAMAGED_HINT
+
+
 def _map_full(slot: DbSlot, failed: Failed) -> Explanation:
     limit = slot.shared.map_limit
     if limit == sys.maxsize:  # liblmdb of the system, whose map cannot grow
@@ -193,6 +243,7 @@ _EXPLAIN = {
     _INCOMPATIBLE: _incompatible,
     errno.EINVAL: _no_position,
     _MAP_FULL: _map_full,
+    _CORRUPTED: _damaged,
 }
 
 
@@ -202,6 +253,8 @@ _EXPLAIN = {
 def open_db_error(code: int, name: bytes | None, shared: SharedEnv) -> Exception:
     """Return the exception for a database that could not be opened."""
     what = "mdb_dbi_open"
+    if code == _CORRUPTED:
+        return damaged(what, "open_db", shared.engine, shared.page_size)
     if name is None:
         return error(what, code)
     if code == _MAP_FULL:

@@ -14,7 +14,7 @@ import errno
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_CREATE
 from .._core_rules.database_flags import flags_from
-from .._core_rules.failures import described, shown
+from .._core_rules.failures import described, read_error, shown
 from .._typing import TYPE_CHECKING
 from ..database import Database
 from ..errors import (
@@ -238,7 +238,7 @@ def _list(
             if code == lib.MDB_NOTFOUND:
                 return found
             if code:
-                raise error("mdb_cursor_get", code)
+                raise read_error("mdb_cursor_get", "dbs", code, env._use())
             key = bytes(ffi.buffer(memory, size[0]))
             if sure[0] or (opens and opens(env, key, txn)):
                 found.append(key)

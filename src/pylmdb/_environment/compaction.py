@@ -17,6 +17,7 @@ from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import flush, fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
+from .._core_rules.failures import read_error
 from .._core_rules.refusals import refusal
 from .._shared.exclusive import ExclusiveAccess
 from .._typing import TYPE_CHECKING
@@ -144,7 +145,7 @@ def _leads_to(path: bytes, fd: int) -> bool:
 def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
     code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, shared.engine.ffi.NULL)
     if code:
-        raise error("mdb_env_copyfd3", code)
+        raise read_error("mdb_env_copyfd3", "compact", code, shared)
     if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
         os.fchown(fd, like.st_uid, like.st_gid)
     os.chmod(fd, like.st_mode & 0o7777)

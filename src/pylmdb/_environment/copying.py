@@ -15,6 +15,7 @@ import os
 from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import flush, fsync_path
 from .._base.owners import Descriptor, Owner
+from .._core_rules.failures import read_error
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
 from ..errors import Error, error
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
+    from .._shared.environment import SharedEnv
     from ..environment import Environment
     from ..transaction import Transaction
 
@@ -152,11 +154,11 @@ def copy_to_descriptor(
             raise TypeError("copy: txn needs compact=True")
         code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, ptr))
         if code:
-            raise _failed("mdb_env_copyfd3", code)
+            raise _failed("mdb_env_copyfd3", code, shared)
     elif compact:
         code = shared.run(lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
         if code:
-            raise _failed("mdb_env_copyfd3", code)
+            raise _failed("mdb_env_copyfd3", code, shared)
     else:
         if shared.own_writer() is not None:
             raise error(
@@ -165,11 +167,31 @@ def copy_to_descriptor(
                 "end it first, or copy with compact=True",
                 "copy: this thread has a write transaction open and would wait for itself",
             )
+        if shared.has_sums:
+            _check_source(env, shared)
         _copy_plain(env, fd)
 
 
-def _failed(what: str, code: int) -> Error:
-    return error(what, code, problem="copy: the copy could not be written" if code > 0 else "")
+def _check_source(env: Environment, shared: SharedEnv) -> None:
+    """Check all pages of the trees before they are copied as they are.
+
+    While a read transaction is open, no page of its snapshot or of a later one is used again, so
+    commits do not disturb the check.
+    """
+    from .verification import exception_for, verify_descriptor
+
+    fd = shared.engine.ffi.new("mdb_filehandle_t *")
+    shared.call("mdb_env_get_fd", shared.engine.lib.mdb_env_get_fd, fd)
+    with env.begin():
+        report = verify_descriptor("copy", fd[0], env._options.given_path)
+    if not report.ok:
+        raise exception_for("copy", env._options.given_path, report)
+
+
+def _failed(what: str, code: int, shared: SharedEnv) -> Error:
+    if code > 0:
+        return error(what, code, problem="copy: the copy could not be written")
+    return read_error(what, "copy", code, shared)
 
 
 def _copy_plain(env: Environment, fd: int) -> None:
@@ -180,4 +202,4 @@ def _copy_plain(env: Environment, fd: int) -> None:
         if not code:
             return
         if code != lib.PYLMDB_ETIMEDOUT:
-            raise _failed("mdb_env_copyfd2", code)
+            raise _failed("mdb_env_copyfd2", code, shared)

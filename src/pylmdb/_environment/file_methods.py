@@ -37,6 +37,24 @@ class EnvironmentFiles:
 
     # -- the file ---------------------------------------------------------------------
 
+    def path(self) -> str:
+        """Return the path that the environment was opened with, as it was given."""
+        self._use()
+        return str(self._options.given_path)
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """Return the version of this environment's liblmdb, as (major, minor, patch).
+
+        ``mdb_version``.
+        """
+        return self._use().engine.version
+
+    @property
+    def checksums(self) -> bool:
+        """True if the pages of the file have checksums, which pylmdb checks (``checksums=True`` of
+        ``open``, when the file was made)."""
+        return self._use().has_sums
+
     def sync(self, force: bool = False) -> None:
         """Flush commits to disk that were left to the system.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 
+from .._core_rules.failures import read_error
 from .._typing import TYPE_CHECKING
-from ..errors import ReadersFullError, error
+from ..errors import ReadersFullError
 from ..types import EnvFlags, EnvInfo, Reader, Stat, info_fields, stat_fields
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _pages_freed(
         for snapshot in snapshots:
             code = lib.pylmdb_pages_freed(handle.ptr, snapshot, out)
             if code:
-                raise error("mdb_cursor_get", code)
+                raise read_error("mdb_cursor_get", "info", code, shared)
             found[snapshot] = int(out[0])
     finally:
         shared.end_reader(handle)

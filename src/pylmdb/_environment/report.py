@@ -85,8 +85,9 @@ class Report:
     format; ``page_size`` in bytes; ``txnid``, the number of the checked snapshot; ``size`` of the
     file in bytes; ``pages``, how many there are up to the last one in use; ``used``, how many of
     these are meta pages or in a tree; ``free``, how many are in the free list; ``leaked``, how many
-    are in neither; ``changed``, whether another process wrote to the file during the check;
-    ``seconds``, how long it took.
+    are in neither; ``checksums``, whether its pages have checksums, which were checked; ``read``,
+    how many bytes of trees and of large values were read; ``changed``, whether another process
+    wrote to the file during the check; ``seconds``, how long it took.
     """
 
     path: str
@@ -102,6 +103,8 @@ class Report:
     used: int
     free: int
     leaked: int
+    checksums: bool
+    read: int
     changed: bool
     seconds: float
 

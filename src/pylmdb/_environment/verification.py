@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .._aliases import CData
     from .._shared.options import Options
+    from ..errors import Error
 
 # how many findings a report keeps, and how many the message of an exception has
 MOST_FINDINGS = 1000
@@ -46,6 +47,7 @@ class Watcher:
     :param on_records: called with the check, the index of a tree in it, and an array of ``count``
         pairs of ``struct pylmdb_bytes``, key and value, which are valid during the call.
     :param previous: True to check the snapshot before the newest one.
+    :param deep: True to read the large values, too.
     """
 
     def __init__(
@@ -53,22 +55,28 @@ class Watcher:
         progress: Callable[[int, int], object] | None,
         on_records: Callable[[CData, int, CData, int], object] | None = None,
         previous: bool = False,
+        deep: bool = False,
     ) -> None:
-        self.progress, self.on_records, self.previous = progress, on_records, previous
+        self.progress, self.on_records = progress, on_records
+        self.previous, self.deep = previous, deep
         self.check: CData = None
         self.exception: BaseException | None = None
 
 
 def verify_file(
-    path: bytes, given_path: str, progress: Callable[[int, int], object] | None
+    path: bytes,
+    given_path: str,
+    progress: Callable[[int, int], object] | None,
+    deep: bool = False,
 ) -> Report:
     """Check a data file.
 
     :param given_path: the path for messages.
     :param progress: called with the number of pages done, and of all pages.
+    :param deep: True to read the large values, too.
     :raises InvalidError: it is not a regular file.
     """
-    return check_file("verify", path, given_path, Watcher(progress), _ATTEMPTS)
+    return check_file("verify", path, given_path, Watcher(progress, deep=deep), _ATTEMPTS)
 
 
 def check_file(
@@ -93,6 +101,14 @@ def check_file(
         return _check(operation, fd, name, watcher, attempts)
 
 
+def verify_descriptor(operation: str, fd: int, path: str) -> Report:
+    """Check the file of a descriptor, with the large values.
+
+    :param path: for messages.
+    """
+    return _check(operation, fd, path, Watcher(None, deep=True), _ATTEMPTS)
+
+
 def _check(operation: str, fd: int, path: str, watcher: Watcher, attempts: int) -> Report:
     engine = _engine.default()
     ffi, lib = engine.ffi, engine.lib
@@ -105,7 +121,8 @@ def _check(operation: str, fd: int, path: str, watcher: Watcher, attempts: int) 
     while True:
         attempts -= 1
         watcher.check = check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
-        check.most_findings, check.previous = MOST_FINDINGS, watcher.previous
+        check.most_findings = MOST_FINDINGS
+        check.previous, check.deep = watcher.previous, watcher.deep
         before = lib.pylmdb_newest_txnid(fd)
         code = lib.pylmdb_verify(fd, check, lib.pylmdb_on_verified, on_records, context)
         if watcher.exception is not None:
@@ -165,6 +182,8 @@ def _report(ffi: CData, check: CData, path: str, changed: bool, seconds: float) 
         free=check.free,
         leaked=check.leaked,
         changed=changed,
+        checksums=bool(check.has_sums),
+        read=check.bytes,
         seconds=seconds,
     )
 
@@ -206,11 +225,15 @@ def verify_before_open(options: Options) -> None:
     if _registry.is_open(options) or not os.path.isfile(options.data_path):
         return
     report = verify_file(options.data_path, options.given_path, None)
-    if report.ok:
-        return
+    if not report.ok:
+        raise exception_for("open", options.given_path, report)
+
+
+def exception_for(operation: str, given_path: str, report: Report) -> Error:
+    """Return the exception for a damaged file."""
     kind = InvalidError if report.format is None else CorruptedError
     damage = [str(finding) for finding in report.findings if finding.severity == "error"]
     shown = "; ".join(damage[:_SHOWN])
     if report.errors > _SHOWN:
         shown += f"; and {report.errors - _SHOWN:,} more"
-    raise kind(f"open: {options.given_path!r}: {shown}")
+    return kind(f"{operation}: {given_path!r}: {shown}")

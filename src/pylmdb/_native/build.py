@@ -172,6 +172,7 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         # shim.c includes mdb.c and midl.c
         sources=[
             str(LIBLMDB / "shim.c"),
+            str(LIBLMDB / "page_sums.c"),
             *WITHOUT_ENGINE,
             str(NATIVE / "engine.c"),
             *(source for folder in FOLDERS for source in sources_in(folder)),

@@ -87,7 +87,7 @@ struct pylmdb_txn {
 /* Statistics are arrays of these sizes; types.py names the fields, in their order.  The core fills
  * in how many snapshots are pinned. */
 #define PYLMDB_STAT_SIZE 6
-#define PYLMDB_INFO_SIZE 10
+#define PYLMDB_INFO_SIZE 11
 #define PYLMDB_INFO_TXNID 3
 #define PYLMDB_INFO_PINNED 6
 

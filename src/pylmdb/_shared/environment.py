@@ -31,7 +31,7 @@ from _thread import get_ident
 from _weakref import ref
 
 from .._base.collecting import free_dropped
-from .._core_rules.failures import database_error
+from .._core_rules.failures import damaged, database_error
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import WriterGate
 from .._typing import TYPE_CHECKING
@@ -82,10 +82,10 @@ def _not_resized(size: int, code: int) -> Error:
 class SharedEnv(SharedCore):
     """A native environment (``MDB_env``) and what this process keeps about it."""
 
-    # of the data file; None until it is needed
-    page_size: int | None = None
-    # the size in bytes of the longest key; 0 until the files are open
-    max_key_size = 0
+    # the size in bytes of a page, and of the longest key; 0 until the files are open
+    page_size = max_key_size = 0
+    # whether its pages have checksums
+    has_sums = False
     # how many bytes the options or set_mapsize() allow the map
     map_limit = 0
     # bound here, because it can be called when the interpreter exits and has set the names in os
@@ -335,7 +335,9 @@ class SharedEnv(SharedCore):
         if code == self.engine.lib.MDB_READERS_FULL:
             return self._no_slot()
         if code == self.engine.lib.MDB_CORRUPTED:
-            return cut_short(options, self.engine) or error("mdb_txn_begin", code)
+            return cut_short(options, self.engine) or damaged(
+                "mdb_txn_begin", "begin", self.engine, self.page_size
+            )
         return error("mdb_txn_begin", code)
 
     def _no_slot(self) -> Error:

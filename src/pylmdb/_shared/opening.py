@@ -12,12 +12,14 @@ import errno
 import os
 
 from .._base.owners import Descriptor
+from .._core_rules.failures import DAMAGED_HINT, damage
 from .._typing import TYPE_CHECKING
 from ..errors import (
     CorruptedError,
     Error,
     FileSystemError,
     InvalidError,
+    InvalidParameterError,
     LockFileError,
     error,
     path_error,
@@ -237,6 +239,12 @@ class OpenAttempt:
                 f"open: another LMDB binding has {options.given_path!r} open in this process",
                 hint="close it there first; two would break each other's locks",
             )
+        if code == lib.PYLMDB_SUMS_IN_MAP:
+            return InvalidParameterError(
+                f"open: the pages of {options.given_path!r} have checksums, which cannot be used"
+                " with writemap=True",
+                hint="leave writemap out",
+            )
         if code == lib.MDB_PAGE_NOTFOUND:
             code = lib.MDB_CORRUPTED  # LMDB 1.0 looks for the root of a file that is too short
         if step == lib.PYLMDB_OPEN_LOCK_FILE:
@@ -261,6 +269,11 @@ class OpenAttempt:
 
     def _failure(self, code: int) -> Error:
         name = _data_name(self._options)
+        lib = self._lib
+        if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH, lib.MDB_CORRUPTED, errno.EINVAL):
+            failure = damaged_meta(self._options, self._engine)
+            if failure is not None:
+                return failure
         if code == self._lib.MDB_CORRUPTED:
             failure = cut_short(self._options, self._engine)
             if failure is not None:
@@ -270,6 +283,9 @@ class OpenAttempt:
             hint = "check the path; restore the file from a copy if it was cut short"
         elif code == self._lib.MDB_CORRUPTED:
             problem, hint = f"open: {name!r} is damaged", None
+            found = damage(self._engine, 0)
+            if found:
+                problem, hint = f"{problem}: {found}", DAMAGED_HINT
         else:
             problem, hint = f"open: {name!r} cannot be opened", _hint(code)
         return error("mdb_env_open", code, hint, problem)
@@ -312,6 +328,36 @@ def _file_system(name: str, code: int, problem: str, hint: str) -> Error:
     return error(what, code)
 
 
+def check_existing(size: int, has_sums: bool, options: Options) -> None:
+    """Raise if an environment that exists is not what the options say about a new one.
+
+    :param size: its page size.
+    :param has_sums: whether its pages have checksums.
+    """
+    if options.checksums and not has_sums:
+        raise InvalidError(
+            f"open: the pages of {options.given_path!r} have no checksums, but checksums=True asks"
+            " for them",
+            hint="leave checksums out; pylmdb.convert(checksums=True) writes a copy with them",
+        )
+    if options.page_size is not None and options.page_size != size:
+        raise InvalidError(
+            f"open: {options.given_path!r} has pages of {size} bytes, not page_size="
+            f"{options.page_size}",
+            hint="leave page_size out; pylmdb.convert() writes a copy with pages of another size",
+        )
+
+
+def no_choice(option: str) -> Error:
+    """The exception for an option of a new file, in a build with the system's liblmdb."""
+    return error(
+        "open",
+        errno.ENOSYS,
+        f"leave {option} out",
+        f"open: {option} is not available in a build with the system's liblmdb",
+    )
+
+
 def no_addresses(operation: str, size: int | None) -> Error:
     """The exception for a map that does not fit into the addresses of this process."""
     given = f"for a map of {size} bytes" if size else "for the map"
@@ -341,6 +387,22 @@ def cut_short(options: Options, engine: Engine) -> Error | None:
         " tells how much that is",
         f"open: {_data_name(options)!r} was cut short: it has {size} bytes of {claimed}",
     )
+
+
+def damaged_meta(options: Options, engine: Engine) -> Error | None:
+    """The exception for a data file with checksums, one of whose meta pages has a wrong one;
+    None if it is not such a file."""
+    file = Descriptor()
+    with file, file:
+        try:
+            fd = file.open(options.data_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError:
+            return None
+        page = int(engine.lib.pylmdb_damaged_meta(fd))
+    if page < 0:
+        return None
+    problem = f"open: {_data_name(options)!r} is damaged: page {page} has a wrong checksum"
+    return CorruptedError("mdb_env_open", engine.lib.MDB_CORRUPTED, DAMAGED_HINT, problem)
 
 
 def _hint(code: int) -> str:

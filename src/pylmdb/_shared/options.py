@@ -26,12 +26,15 @@ _INT_LIMIT = 2**31 - 1
 _LIMITS = {
     "map_size": 2**63 - 1, "max_map_size": 2**63 - 1, "max_readers": _INT_LIMIT,
     "max_dbs": _INT_LIMIT, "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT,
-    "mode": _INT_LIMIT,
+    "mode": _INT_LIMIT, "page_size": _INT_LIMIT,
 }  # fmt: skip
-_MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version")
+_MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version", "page_size")
+# The smallest and the largest page of each format.  With 0.9 a key has up to 511 bytes whatever the
+# page size is, and a page must have room for two of them.
+_PAGE_SIZES = {0: (2048, 32768), 1: (512, 65536)}
 _SWITCHES = (
     "readonly", "metasync", "sync", "map_async", "create", "readahead", "writemap", "meminit",
-    "lock", "guard",
+    "lock", "guard", "checksums",
 )  # fmt: skip
 
 
@@ -60,6 +63,12 @@ class Options:
     lock: bool
     guard: bool
     lib_version: int | None
+    # the major version for a new file; None for the default
+    new_version: int | None
+    # of a new file; None for the system's
+    page_size: int | None
+    # of a new file
+    checksums: bool
     # of a temporary environment
     temporary: TemporaryDirectory | None
 
@@ -98,8 +107,45 @@ def make_options(
     if most is not None and most < (size or 1):
         least = f"map_size={size}" if size else 1
         raise ValueError(f"max_map_size={most} must be at least {least}")
+    given["new_version"] = _version_of_new_file(
+        given["lib_version"], given["page_size"], given["checksums"]
+    )
+    if given["checksums"] and given["writemap"]:
+        raise ValueError("checksums=True and writemap=True exclude each other")
     given.update(path=absolute, given_path=given_path, subdir=subdir)
     return Options(given)
+
+
+def nearest_page_size(version: int, page_size: int) -> int:
+    """The page size that a new file of a major version can have and that is nearest to another
+    file's."""
+    least, most = _PAGE_SIZES[version]
+    return min(max(page_size, least), most)
+
+
+def _version_of_new_file(
+    lib_version: int | None, page_size: int | None, checksums: bool
+) -> int | None:
+    """The major version of a new file: the one asked for, or the one that can have the rest;
+    None for the default."""
+    if checksums and lib_version == 0:
+        raise ValueError("checksums=True needs the format of LMDB 1.0, but lib_version=0 means 0.9")
+    if page_size is None:
+        return 1 if checksums else lib_version
+    least, most = _PAGE_SIZES[1]
+    if page_size & (page_size - 1) or not least <= page_size <= most:
+        raise ValueError(
+            f"page_size must be a power of two from {least} to {most}, not {page_size}"
+        )
+    least, most = _PAGE_SIZES[0]
+    if least <= page_size <= most:
+        return 1 if checksums else lib_version
+    if lib_version == 0:
+        raise ValueError(
+            f"page_size must be from {least} to {most} in the format of LMDB 0.9, not {page_size};"
+            " lib_version=1 allows it"
+        )
+    return 1
 
 
 def data_path(path: bytes, subdir: bool) -> bytes:

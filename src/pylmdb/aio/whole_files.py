@@ -173,6 +173,8 @@ async def bulk_load(
     key_format: str | bytes | None = None,
     subdir: bool = True,
     lib_version: int | None = None,
+    page_size: int | None = None,
+    checksums: bool = False,
     **flags: bool,
 ) -> int:
     """Store records in any order and of any number: all or none.
@@ -184,7 +186,8 @@ async def bulk_load(
     :param records: as for :func:`pylmdb.bulk_load`; or an asynchronous iterable of pairs of key
         and value, which runs in the event loop.
     :param db: as for :func:`pylmdb.bulk_load`, and so are ``memory``, ``on_conflict``,
-        ``key_format``, ``subdir``, ``lib_version`` and ``flags``.
+        ``key_format``, ``subdir``, ``lib_version``, ``page_size``, ``checksums`` and
+        ``flags``.
     :param progress: as for :func:`pylmdb.bulk_load`; a function is called in the thread.
     :return: the number of records written.
     """
@@ -198,6 +201,6 @@ async def bulk_load(
         partial(
             tools.bulk_load, target, given, db, memory=memory, on_conflict=on_conflict,
             progress=progress, key_format=key_format, subdir=subdir, lib_version=lib_version,
-            **flags,
+            page_size=page_size, checksums=checksums, **flags,
         )
     )  # fmt: skip

@@ -43,10 +43,7 @@ def put_array(
 
 
 def _page_layout(txn: TransactionCore) -> _npy.PageLayout:
-    shared = txn._shared
-    if shared.page_size is None:
-        shared.page_size = txn.env.stat().psize
-    return _npy.page_layout(txn._engine.version[0], shared.page_size)
+    return _npy.page_layout(txn._engine.version[0], txn._shared.page_size)
 
 
 def _put_array(

@@ -113,6 +113,18 @@ def database_flags(text: str) -> dict[str, bool]:
     return dict.fromkeys(words, True)
 
 
+def add_new_file(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what a new environment is like."""
+    command.add_argument(
+        "--page-size", type=int, metavar="BYTES",
+        help="page size of a new environment: a power of two; by default that of the system",
+    )  # fmt: skip
+    command.add_argument(
+        "--checksums", action="store_const", const=True,
+        help="give the pages of a new environment checksums (LMDB 1.0)",
+    )  # fmt: skip
+
+
 def add_flags(command: argparse.ArgumentParser) -> None:
     """Add the option for the flags of a database."""
     command.add_argument(

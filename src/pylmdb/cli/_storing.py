@@ -30,7 +30,8 @@ def store(
     return load_sections(
         args.path, sections, memory=getattr(args, "memory", "1 GiB"), on_conflict=on_conflict,
         progress=progress(), subdir=not args.single,
-        lib_version=getattr(args, "lib_version", None),
+        lib_version=getattr(args, "lib_version", None), page_size=getattr(args, "page_size", None),
+        checksums=bool(getattr(args, "checksums", None)),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..tools import salvage, verify
 from ._data import literals_as_text
 from ._opening import require
-from ._output import print_json, progress, visible
+from ._output import print_json, progress, size, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -36,6 +36,9 @@ pylmdb verify fruit/data.mdb --json""",
         each.add_argument(
             "path", metavar="PATH", help="path of the environment: a directory or a single file"
         )
+    command.add_argument(
+        "--deep", action="store_true", help="read large values, too, and print the speed"
+    )
     saving.add_argument(
         "dest", metavar="DEST", help="path of the new environment, which must not exist"
     )
@@ -47,12 +50,16 @@ pylmdb verify fruit/data.mdb --json""",
 def verify_file(args: argparse.Namespace) -> None:
     """``pylmdb verify``."""
     require(args.path)
-    report = verify(args.path, subdir=False if args.single else None, progress=progress())
+    subdir = False if args.single else None
+    report = verify(args.path, subdir=subdir, progress=progress(), deep=args.deep)
     is_unknown = report.format is None and not report.ok
     if args.json:
         print_json(report.as_dict())
     elif not is_unknown:
         _print_lines(report)
+        if args.deep:
+            speed = size(int(report.read / max(report.seconds, 1e-6)))
+            print(f"  {size(report.read)} read in {report.seconds:.2f} s, {speed}/s")
     if is_unknown:
         raise ValueError(_of_unknown(args.path, report.findings[0].text))
     if not report.ok:

@@ -12,7 +12,7 @@ from ..tools import convert, merge
 from ..tools.sources import data_path
 from ._commands import number
 from ._data import NAME
-from ._opening import reading, require, writing
+from ._opening import add_new_file, reading, require, writing
 from ._output import counted, print_result, progress, size
 
 if TYPE_CHECKING:
@@ -53,8 +53,12 @@ pylmdb copy fruit - | gzip > backup.gz""",
     _add_merge(commands)
     _add_rewrite(commands)
     converting = commands.add(
-        "convert", convert_environment, "Write an environment in the other data format.",
-        examples="pylmdb convert fruit newer --to 1.0",
+        "convert", convert_environment,
+        "Write an environment in another data format, with another page size, or with checksums.",
+        examples="""\
+pylmdb convert fruit newer --to 1.0
+pylmdb convert fruit larger --page-size 16384
+pylmdb convert fruit summed --checksums""",
     )  # fmt: skip
     converting.add_argument("source", metavar="SOURCE", help="environment to convert")
     converting.add_argument(
@@ -63,9 +67,9 @@ pylmdb copy fruit - | gzip > backup.gz""",
     converting.add_argument(
         "--to",
         choices=["0.9", "1.0"],
-        required=True,
-        help="LMDB version that is to read the new file",
+        help="LMDB version that is to read the new file; by default as SOURCE",
     )
+    add_new_file(converting)
     commands.on_path(
         "warm", warm, "Read the whole file once, so that it is in the page cache.",
         examples="pylmdb warm fruit",
@@ -91,6 +95,7 @@ pylmdb merge fruit other all --on-conflict last""",
         "--on-conflict", choices=["error", "first", "last"], default="error",
         help="for a key with different values: fail, or keep the value of the first or last SOURCE",
     )  # fmt: skip
+    add_new_file(merging)
 
 
 def _add_rewrite(commands: Commands) -> None:
@@ -109,6 +114,7 @@ pylmdb rewrite -e fruit -E tight prices""",
         "names", metavar="NAME", nargs="*",
         help=f"write only these databases; {MAIN_NAME} is the main one",
     )  # fmt: skip
+    add_new_file(rewriting)
     rewriting.add_argument("-E", "--target_env", metavar="PATH", dest="target",
                            help="DEST, instead of its path as an operand")  # fmt: skip
 
@@ -150,7 +156,14 @@ def merge_environments(args: argparse.Namespace) -> None:
     """``pylmdb merge``."""
     for source in args.sources:
         require(source)
-    written = merge(args.sources, args.dest, args.on_conflict, progress())
+    written = merge(
+        args.sources,
+        args.dest,
+        args.on_conflict,
+        progress(),
+        page_size=args.page_size,
+        checksums=args.checksums,
+    )
     print_result(args, f"{counted(written)} written", records=written)
 
 
@@ -158,14 +171,25 @@ def rewrite(args: argparse.Namespace) -> None:
     """``pylmdb rewrite``."""
     require(args.source)
     names = [None if name == MAIN_NAME else NAME.read(name) for name in args.names]
-    written = merge([args.source], args.dest, "last", progress(), databases=names or None)
+    written = merge(
+        [args.source], args.dest, "last", progress(), databases=names or None,
+        page_size=args.page_size, checksums=args.checksums,
+    )  # fmt: skip
     print_result(args, f"{counted(written)} written", records=written)
 
 
 def convert_environment(args: argparse.Namespace) -> None:
     """``pylmdb convert``."""
     require(args.source)
-    written = convert(args.source, args.dest, int(args.to == "1.0"), progress())
+    version = None if args.to is None else int(args.to == "1.0")
+    written = convert(
+        args.source,
+        args.dest,
+        version,
+        progress(),
+        page_size=args.page_size,
+        checksums=args.checksums,
+    )
     print_result(args, f"{counted(written)} written", records=written)
 
 

@@ -13,7 +13,15 @@ from ..tools.bulk_loading import Section
 from ..tools.dumping import refuse_own_file
 from ._commands import add_database
 from ._data import NAME, Failures, add_formats, formats_of
-from ._opening import add_flags, name_of, open_database, reading, refuse_to_write, require
+from ._opening import (
+    add_flags,
+    add_new_file,
+    name_of,
+    open_database,
+    reading,
+    refuse_to_write,
+    require,
+)
 from ._output import (
     VisibleOutput,
     add_overwrite,
@@ -146,6 +154,7 @@ pylmdb scan fruit -d prices --json | pylmdb load --json -d copy restored""",
         "--lib-version", type=int, choices=[0, 1],
         help="data format of a new environment: 0 is LMDB 0.9, 1 is 1.0",
     )  # fmt: skip
+    add_new_file(command)
     add_formats(command, arrays=False)
 
 
@@ -246,6 +255,7 @@ def load_text(args: argparse.Namespace) -> None:
         written = load(
             source, args.path, name_of(args.db), progress(), overwrite=not args.keep,
             append=args.append, plain=args.plain, unsorted=args.unsorted, memory=args.memory,
-            subdir=not args.single, lib_version=args.lib_version,
+            subdir=not args.single, lib_version=args.lib_version, page_size=args.page_size,
+            checksums=bool(args.checksums),
         )  # fmt: skip
     print(f"{counted(written)} written")

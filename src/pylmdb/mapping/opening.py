@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         max_spare_txns: int
         lock: bool
         lib_version: int | None
+        page_size: int | None
+        checksums: bool
         guard: bool
         verify: bool
         temporary: bool

@@ -18,7 +18,7 @@ from .._environment import catalog as _catalog
 from .._which_core import pack_records
 from ..database import Database
 from ..errors import InvalidParameterError
-from .destination import Destination
+from .destination import Destination, NewFile
 from .merging import check_conflict
 from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
@@ -56,6 +56,8 @@ def bulk_load(
     key_format: str | bytes | None = None,
     subdir: bool = True,
     lib_version: int | None = None,
+    page_size: int | None = None,
+    checksums: bool = False,
     **flags: bool,
 ) -> int:
     """Store records in any order and of any number: all or none.
@@ -82,6 +84,8 @@ def bulk_load(
     :param key_format: makes text of keys that are integers, as for ``put_arrays``.
     :param subdir: False to make a new environment as a single file.
     :param lib_version: the data format of a new environment, as for ``open``.
+    :param page_size: the page size of a new environment, as for ``open``.
+    :param checksums: True to give the pages of a new environment checksums, as for ``open``.
     :param flags: ``reverse_key``, ``dupsort``, ``integerkey``, ``integerdup``, ``dupfixed`` as for
         :meth:`Environment.open_db`.  Without any, an existing database keeps those that it has.
     :return: the number of records written; of several with one key, only one may be.
@@ -92,6 +96,7 @@ def bulk_load(
     """
     check_conflict("bulk_load", on_conflict)
     room = parse_memory(memory) - BATCH_MEMORY
+    new_file = NewFile(lib_version, page_size, bool(checksums))
     name, wanted = _database(dest, db, flags)
     if isinstance(records, Mapping) or not isinstance(records, Iterable):
         hint = "; use its items()" if isinstance(records, Mapping) else ""
@@ -101,7 +106,7 @@ def bulk_load(
         )
     arrays = _pair_of_arrays(records)
     with ExitStack() as stack:
-        target = enter(stack, Destination(dest, subdir, lib_version, name is not None))
+        target = enter(stack, Destination(dest, subdir, new_file, name is not None))
         target.open()
         if name is not None:
             name = _catalog.checked_name(name, target.env.lib_version()[0])
@@ -146,14 +151,17 @@ def load_sections(
     progress: Progress = None,
     subdir: bool = True,
     lib_version: int | None = None,
+    page_size: int | None = None,
+    checksums: bool = False,
 ) -> int:
     """Store the records of several databases, as :func:`bulk_load` does: all or none.
 
     The records of each section are read before the next section.
     """
     room, written = parse_memory(memory) - BATCH_MEMORY, 0
+    new_file = NewFile(lib_version, page_size, bool(checksums))
     with ExitStack() as stack:
-        target = enter(stack, Destination(dest, subdir, lib_version, _MAX_DATABASES))
+        target = enter(stack, Destination(dest, subdir, new_file, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, 0, " records"))
         for section in sections:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, modes_of_copy, rename_no_replace
@@ -21,6 +21,7 @@ from .._base.owners import Owner
 from .._core_rules.database_flags import flag_words, words_of
 from .._environment import catalog as _catalog
 from .._shared.opening import no_parent
+from .._shared.options import nearest_page_size
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for
@@ -38,6 +39,28 @@ COMMIT_BYTES = 32 << 20
 _EXISTS_ERRORS = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 
 
+class NewFile(NamedTuple):
+    """What a new environment is like, as for ``open``; None for the default."""
+
+    lib_version: int | None = None
+    page_size: int | None = None
+    checksums: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of ``open``."""
+        return {
+            "lib_version": self.lib_version,
+            "page_size": self.page_size,
+            "checksums": self.checksums,
+        }
+
+
+def new_file_like(env: Environment) -> NewFile:
+    """Return what a new environment is like that can store the keys of another one."""
+    version = env.lib_version()[0]
+    return NewFile(version, nearest_page_size(version, env.stat().psize))
+
+
 class Destination(Owner):
     """A context manager around writing to an environment.
 
@@ -51,10 +74,11 @@ class Destination(Owner):
     _is_synced = True
 
     def __init__(
-        self, dest: Source, subdir: bool, lib_version: int | None = None, databases: int = 0,
+        self, dest: Source, subdir: bool, new_file: NewFile, databases: int = 0,
         mode_sources: Sequence[tuple[bytes, bool]] = (),
     ) -> None:  # fmt: skip
         """
+        :param new_file: what a new environment is like, and what an existing one must be like.
         :param mode_sources: the files whose permissions a new environment gets: for each the data
             file, and whether it has a directory of its own.
         """
@@ -63,7 +87,7 @@ class Destination(Owner):
         self._path = b"" if isinstance(dest, Environment) else os.path.realpath(os.fsencode(dest))
         self._subdir = subdir and not os.path.isdir(self._path)
         self._path = _data_file(self._path)
-        self._lib_version, self._databases = lib_version, databases
+        self._new_file, self._databases = new_file, databases
         self._written = 0
         self._mode_sources = mode_sources
         self._new = Temporary(self._path) if self._is_new else None
@@ -89,8 +113,8 @@ class Destination(Owner):
         new.make_environment(self._subdir, self._modes())
         # each page is written once and not read again, so readahead would be useless
         return Environment(
-            new.name, subdir=self._subdir, lib_version=self._lib_version,
-            max_dbs=room_for(self._databases), sync=False, readahead=False,
+            new.name, subdir=self._subdir, max_dbs=room_for(self._databases), sync=False,
+            readahead=False, **self._new_file.options(),
         )  # fmt: skip
 
     def _modes(self) -> tuple[int, int] | None:
@@ -98,7 +122,7 @@ class Destination(Owner):
         return modes_of_copy(self._mode_sources, self._subdir) if self._mode_sources else None
 
     def _open_existing(self) -> Environment:
-        options: dict[str, Any] = {"create": False, "lib_version": self._lib_version}
+        options: dict[str, Any] = {"create": False, **self._new_file.options()}
         room = room_for(self._databases)
         if room is not None:
             # if this process has it open with a smaller max_dbs, that one is used
@@ -193,7 +217,9 @@ class Destination(Owner):
 
 
 class Scratch(Destination):
-    """A temporary environment beside a destination, for one database of the same data format.
+    """A temporary environment beside a destination, for one database.
+
+    It has the destination's data format and page size, which limit the size of keys.
 
     ``finish()`` commits it; it never gets a name of its own.
     """
@@ -203,7 +229,8 @@ class Scratch(Destination):
     def __init__(self, target: Destination) -> None:
         self._dest, self._is_new, self._written = None, True, 0
         self._path, self._subdir = target.data_path, False
-        self._lib_version, self._databases = target.env.lib_version()[0], 0
+        self._new_file = new_file_like(target.env)
+        self._databases = 0
         self._new = Temporary(self._path)
 
     def _modes(self) -> tuple[int, int]:

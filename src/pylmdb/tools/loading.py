@@ -13,7 +13,7 @@ from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
 from ..errors import require_path
-from .destination import Destination
+from .destination import Destination, NewFile
 from .dump_text import Lines, Section, TextRecords
 from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
@@ -46,6 +46,8 @@ def load(
     memory: int | str = "1 GiB",
     subdir: bool = True,
     lib_version: int | None = None,
+    page_size: int | None = None,
+    checksums: bool = False,
 ) -> int:
     """Store the records of a text that :func:`dump` or mdb_dump has written: all or none.
 
@@ -68,6 +70,8 @@ def load(
     :param memory: how much memory is used to sort, as for :func:`bulk_load`.
     :param subdir: False to make a new environment as a single file.
     :param lib_version: the data format of a new environment, as for ``open``.
+    :param page_size: the page size of a new environment, as for ``open``.
+    :param checksums: True to give the pages of a new environment checksums, as for ``open``.
     :return: the number of records written.
     :raises PathNotFoundError: ``file``, or the parent directory of ``dest``, does not exist.
     :raises InvalidParameterError: the text is not in the format; the message has the line.
@@ -83,7 +87,8 @@ def load(
             require_path("load", source)
             source = stack.enter_context(open(os.fspath(source), "rb"))
         lines = Lines(source, _BATCH_SIZE)
-        target = enter(stack, Destination(dest, subdir, lib_version, _MAX_DATABASES))
+        new_file = NewFile(lib_version, page_size, bool(checksums))
+        target = enter(stack, Destination(dest, subdir, new_file, _MAX_DATABASES))
         target.open()
         reporter = stack.enter_context(Reporter(progress, _size(source), "B"))
         loading = Loading(lines, target, reporter, bool(overwrite), bool(append))

@@ -12,7 +12,7 @@ from .._base.owners import enter
 from .._core_rules.failures import database_error
 from .._environment.record_source import DatabaseSource
 from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error, unknown_word
-from .destination import Destination, describe_database, is_new
+from .destination import Destination, NewFile, describe_database, is_new
 from .progress import Reporter
 from .sources import data_path, open_whole, require_source
 
@@ -42,6 +42,8 @@ def merge(
     databases: Iterable[bytes | None] | None = None,
     subdir: bool | None = None,
     lib_version: int | None = None,
+    page_size: int | None = None,
+    checksums: bool | None = None,
 ) -> int:
     """Merge environments: the main database and all named ones, with their flags.
 
@@ -65,6 +67,9 @@ def merge(
         default as the first source is.
     :param lib_version: the data format of a new environment, as for ``open``; by default the
         newest of the sources.
+    :param page_size: the page size of a new environment, as for ``open``.
+    :param checksums: True to give the pages of a new environment checksums, as for ``open``; by
+        default if a source has them and the data format can.
     :return: the number of records written.
     :raises KeyExistsError: a key has different values; the message has the key and the files.
     :raises IncompatibleError: a database has different flags in two environments.
@@ -89,9 +94,12 @@ def merge(
         if subdir is None:
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
-            lib_version = max(env.lib_version()[0] for env in envs)
+            lib_version = max(bool(checksums), *(env.lib_version()[0] for env in envs))
+        if checksums is None and is_new(dest):
+            checksums = bool(lib_version) and any(env.checksums for env in envs)
+        new_file = NewFile(lib_version, page_size, bool(checksums))
         modes = [(data_path(env), bool(env.flags().subdir)) for env in envs]
-        destination = Destination(dest, subdir, lib_version, len(found), modes)
+        destination = Destination(dest, subdir, new_file, len(found), modes)
         _refuse_own_file(envs, destination)
         total = sum(reader.stat(db).entries for members in found.values() for reader, db in members)
         target = enter(stack, destination)

@@ -25,7 +25,7 @@ from .._core_rules.failures import database_error, shown
 from .._environment import catalog as _catalog
 from .._environment.report import Report
 from .._environment.verification import Watcher, check_file
-from .._shared.options import data_path, locate
+from .._shared.options import data_path, locate, nearest_page_size
 from ..errors import (
     BadValsizeError,
     CorruptedError,
@@ -34,7 +34,7 @@ from ..errors import (
     InvalidParameterError,
     error,
 )
-from .destination import Destination, is_new
+from .destination import Destination, NewFile, is_new
 from .progress import Reporter
 
 if TYPE_CHECKING:
@@ -168,8 +168,9 @@ def salvage(
 
     These are the records that :func:`pylmdb.verify` calls readable: those on sound pages to which
     sound pages lead, from the newest meta page that is sound.  Records out of order are put in
-    order.  Databases keep their names and flags, and the new environment has the data format of
-    the file.  It gets its name when it is complete.
+    order.  Databases keep their names and flags, and the new environment has the data format and
+    the page size of the file, and checksums if the file has them.  It gets its name when it is
+    complete.
 
     The file is read as by ``verify``: nothing in it is trusted, no lock is taken, and nothing is
     written to it.  Pages that no tree refers to are counted, but not saved: some are old, with
@@ -252,7 +253,11 @@ class _Saving:
         if self._target is None:
             version = int(check.format > 1)
             modes = [(self._source, self._subdir)]
-            made = Destination(self._dest, self._subdir, version, _MAX_DATABASES, modes)
+            # the page size limits the size of keys
+            new_file = NewFile(
+                version, nearest_page_size(version, check.page_size), bool(check.has_sums)
+            )
+            made = Destination(self._dest, self._subdir, new_file, _MAX_DATABASES, modes)
             target = enter(self._stack, made)
             target.open()
             self._target = target

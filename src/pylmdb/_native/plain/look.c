@@ -69,13 +69,16 @@ static int look_at_names(MDB_env *env, const char *data_path, const char *lock_p
 }
 
 int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t reserve, int fixed,
-                  unsigned int max_readers, unsigned int max_dbs)
+                  unsigned int max_readers, unsigned int max_dbs, unsigned int page_size,
+                  int has_sums)
 {
-    const int rc = mdb_env_set_maxreaders(env, max_readers);
+    int rc = mdb_env_set_maxreaders(env, max_readers);
 
     pylmdb_env_guard(env);
     pylmdb_env_guard_reads(env, guard);
     pylmdb_env_plan(env, start, most, reserve, fixed);
+    if (!rc)
+        rc = pylmdb_env_new_file(env, page_size, has_sums);
     return rc ? rc : mdb_env_set_maxdbs(env, max_dbs);
 }
 
@@ -126,9 +129,14 @@ int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const ch
                        int any_size, unsigned int room, struct pylmdb_open_result *out)
 {
     MDB_env *env = pool->env;
+    MDB_stat stat;
     int rc;
 
     pylmdb_env_opened(env);
+    if ((rc = mdb_env_stat(env, &stat)))
+        return rc;
+    out->page_size = stat.ms_psize;
+    out->has_sums = pylmdb_env_has_sums(env);
     if ((rc = pylmdb_env_join(env)) || (rc = pylmdb_env_check(env)))
         return rc;
     out->max_key_size = mdb_env_get_maxkeysize(env);

@@ -53,5 +53,6 @@ int pylmdb_env_info(MDB_env *env, size_t *out)
     out[PYLMDB_INFO_PINNED] = 0;
     pylmdb_env_room(env, &out[1], &out[7], &out[8]);
     out[9] = (info.me_last_pgno + 1) * stat.ms_psize;
+    out[10] = stat.ms_psize;
     return 0;
 }

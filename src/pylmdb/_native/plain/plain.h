@@ -166,10 +166,12 @@ struct pylmdb_look {
 };
 /* Look at the data file; return 0, or an error number. */
 int pylmdb_look(const char *data_path, int writes, struct pylmdb_look *found);
-/* Set everything that must be set before an environment is opened: see pylmdb_env_guard_reads()
- * and pylmdb_env_plan(), and the functions of liblmdb for the last two. */
+/* Set everything that must be set before an environment is opened: see pylmdb_env_guard_reads(),
+ * pylmdb_env_plan(), the functions of liblmdb for max_readers and max_dbs, and
+ * pylmdb_env_new_file(). */
 int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t reserve, int fixed,
-                  unsigned int max_readers, unsigned int max_dbs);
+                  unsigned int max_readers, unsigned int max_dbs, unsigned int page_size,
+                  int has_sums);
 
 struct pylmdb_open_result {
     /* the data file that is open, and the lock file that has that name (0: none); whether the data
@@ -177,6 +179,8 @@ struct pylmdb_open_result {
     struct pylmdb_file data, lock;
     int has_name;
     int max_key_size;
+    unsigned int page_size;
+    int has_sums;
     /* the flags of the main database, and 0 or why no transaction could begin to read them */
     unsigned int main_flags;
     int main_code;

@@ -109,6 +109,25 @@ static void report_meta(struct pylmdb_check *check, unsigned int i, const char *
     report(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, i, "it is a meta page, and %s", filled);
 }
 
+/* Whether a meta page has the right checksum, or needs none. */
+static int meta_sum_is_right(struct pylmdb_check *check, unsigned int i)
+{
+    struct pylmdb_file *file = check->file;
+    unsigned char *page;
+    int is_right;
+
+    if (!file->sum_size)
+        return 1;
+    if (!(page = malloc(file->page_size))) {
+        file->failure = ENOMEM;
+        return 0;
+    }
+    is_right = read_file(file, (uint64_t)i * file->page_size, page, file->page_size) &&
+               pylmdb_meta_sum_is_right(page, file->page_size, i);
+    free(page);
+    return is_right;
+}
+
 static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *meta)
 {
     struct pylmdb_file *file = check->file;
@@ -124,7 +143,9 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
     meta->flags = get16(at + AT_RECORDS + 4);
     meta->pages = get64(at + AT_LAST) + 1;
     meta->txnid = get64(at + AT_TXNID);
-    if (page_flags(format, meta->at) != META)
+    if (!meta_sum_is_right(check, i))
+        report_meta(check, i, "has a wrong checksum", 0);
+    else if (page_flags(format, meta->at) != META)
         report_meta(check, i, "has the flags 0x%04llx", page_flags(format, meta->at));
     else if (page_number(meta->at) != i)
         report_meta(check, i, "has the number %llu", page_number(meta->at));
@@ -159,13 +180,28 @@ static const struct meta *newest_meta(const struct meta *metas)
     return metas[0].is_sound ? &metas[0] : metas[1].is_sound ? &metas[1] : NULL;
 }
 
+/* Whether a page of the file is a meta page that says that the file has our checksums. */
+static int says_sums(struct pylmdb_file *file, uint64_t at)
+{
+    unsigned char page[META_SUM_END];
+
+    return read_file(file, at, page, sizeof(page)) && pylmdb_meta_has_sum(page);
+}
+
 /* LMDB 1.0 can store a checksum after each page. The size of checksums is at the end of page
- * 0. */
+ * 0. Our checksums are checked, and those of other programs are not. */
 static void note_checksums(struct pylmdb_check *check)
 {
     struct pylmdb_file *file = check->file;
     uint16_t size = 0;
 
+    if (check->format == 3 && pylmdb_has_page_sums() &&
+        (says_sums(file, 0) || says_sums(file, file->page_size))) {
+        check->has_sums = 1;
+        file->sum_size = PAGE_SUM_SIZE;
+        file->page_room -= file->sum_size;
+        return;
+    }
     if (check->format != 3 ||
         !read_file(file, (uint64_t)file->page_size - sizeof(size), &size, sizeof(size)) || !size ||
         size > file->page_size / 4)
@@ -256,6 +292,7 @@ static void check_file(struct pylmdb_check *check)
     check->page_size = file->page_size;
     file->page_room = file->page_size;
     file->max_node_size = ((file->page_size - file->format->header) / 2 & ~1u) - 2;
+    note_checksums(check);
     for (i = 0; i < META_PAGES; i++)
         read_meta(check, i, &metas[i]);
     if (!(meta = check->previous ? previous_meta(metas) : newest_meta(metas))) {
@@ -269,7 +306,6 @@ static void check_file(struct pylmdb_check *check)
     }
     check->pages = meta->pages;
     check->txnid = meta->txnid;
-    note_checksums(check);
     if (!allocate_bitmaps(check))
         return;
     check_trees(check, meta);
@@ -305,6 +341,8 @@ int pylmdb_verify(int fd, struct pylmdb_check *check, pylmdb_on_pages on_pages,
     for (i = 0; i < sizeof(file.levels) / sizeof(*file.levels); i++)
         free(file.levels[i]);
     free_batch(&file);
+    if (file.sum)
+        pylmdb_sum_free(file.sum);
     free(file.used);
     free(file.free);
     return file.failure;
@@ -358,4 +396,34 @@ uint64_t pylmdb_claimed_size(int fd)
 
     read_newest(fd, &newest, &claimed);
     return claimed;
+}
+
+/* Find the page size of a file with our checksums, by either meta page; 0: it has none. */
+static unsigned int page_size_with_sums(struct pylmdb_file *file)
+{
+    unsigned char head[HEAD];
+    unsigned int size;
+
+    for (size = MIN_PAGE; size <= MAX_PAGE; size *= 2)
+        if (says_sums(file, size))
+            return size;
+    if (!says_sums(file, 0) || !read_file(file, 0, head, sizeof(head)))
+        return 0;
+    size = get32(head + MAX_HEADER + AT_RECORDS);
+    return size >= MIN_PAGE && size <= MAX_PAGE ? size : 0;
+}
+
+int pylmdb_damaged_meta(int fd)
+{
+    struct pylmdb_file file = {.fd = fd};
+    struct pylmdb_check check = {.file = &file};
+    int i;
+
+    if (!pylmdb_has_page_sums() || !(file.page_size = page_size_with_sums(&file)))
+        return -1;
+    file.sum_size = PAGE_SUM_SIZE;
+    for (i = 0; i < META_PAGES; i++)
+        if (!meta_sum_is_right(&check, (unsigned int)i) && !file.failure)
+            return i;
+    return -1;
 }

@@ -27,6 +27,7 @@
 
 #include <string.h>
 
+#include "page_sums.h"
 #include "verify.h"
 
 enum { MAX_DEPTH = 32, MIN_PAGE = 256, MAX_PAGE = 65536, NODE_HEAD = 8, RECORD_SIZE = 48 };
@@ -84,6 +85,8 @@ struct pylmdb_file {
     const struct format *format;
     unsigned int page_size, max_node_size;
     unsigned int page_room; /* the size of a page without its checksum */
+    unsigned int sum_size;  /* of checksums that are checked; 0: there are none */
+    struct pylmdb_sum *sum; /* for those of large values */
     uint64_t size;       /* the number of whole pages in the file */
     uint64_t pages;      /* the number of pages that may be in use */
     uint64_t tracked;      /* the number of bits in used and in free */
@@ -277,6 +280,9 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
 /* Return the key at an index of a page, or the value on a page of values of one size. */
 struct bytes key_of(const struct tree *tree, const unsigned char *page, unsigned int i);
 
+/* Whether a page has the right checksum, or needs none; reports if not. */
+int sum_is_right(struct tree *tree, const unsigned char *page, uint64_t number);
+
 /* ---- order.c ---- */
 
 /* Return the function that compares the keys of a database, or the values of one key. width
@@ -287,7 +293,8 @@ int compare_words(struct bytes a, struct bytes b);
 
 /* ---- overflow.c ---- */
 
-/* Check the overflow pages of a large value, and return the first one; 0: it is damaged. */
+/* Check the overflow pages of a large value, and return the first one; 0: it is damaged. All of
+ * them are read if the check is deep, or if records are given away. */
 uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t page,
                         unsigned int i);
 

@@ -2,6 +2,72 @@
 /* Check the overflow pages of a large value. */
 #include "format.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
+enum { PART = 1 << 20 }; /* how many bytes are read at once */
+
+/* Read bytes of a run of overflow pages into memory, and add them to the checksum. */
+static int read_run(struct pylmdb_file *file, uint64_t at, uint64_t left, unsigned char *part)
+{
+    size_t size;
+
+    for (; left; left -= size, at += size) {
+        size = left < PART ? (size_t)left : PART;
+        if (!read_file(file, at, part, size))
+            return 0;
+        if (file->sum)
+            pylmdb_sum_add(file->sum, part, size);
+    }
+    return 1;
+}
+
+/* Return what is wrong with a run of overflow pages; NULL: nothing. */
+static const char *fault_of_run(struct pylmdb_file *file, uint64_t first, uint64_t count)
+{
+    const uint64_t size = count * file->page_size - file->sum_size;
+    unsigned char *part = malloc(PART);
+    uint64_t stored = 0;
+    const char *fault = NULL;
+
+    if (file->sum_size && !file->sum)
+        file->sum = pylmdb_sum_new();
+    if (!part || (file->sum_size && !file->sum)) {
+        file->failure = ENOMEM;
+    } else {
+        if (file->sum)
+            pylmdb_sum_begin(file->sum);
+        if (!read_run(file, first * file->page_size, size, part) ||
+            (file->sum_size &&
+             !read_file(file, first * file->page_size + size, &stored, sizeof(stored))))
+            fault = "cannot be read";
+        else if (file->sum_size && pylmdb_sum_end(file->sum) != stored)
+            fault = "have a wrong checksum";
+    }
+    free(part);
+    return fault;
+}
+
+/* Whether a run of overflow pages can be read and has the right checksum; reports if not. */
+static int run_is_right(struct tree *tree, uint64_t first, uint64_t count, uint64_t page,
+                        unsigned int i)
+{
+    struct pylmdb_check *check = tree->check;
+    struct pylmdb_file *file = check->file;
+    const char *fault;
+
+    if (!check->deep && !(file->sum_size && file->on_records))
+        return 1;
+    check->bytes += count * file->page_size;
+    fault = fault_of_run(file, first, count);
+    if (!fault)
+        return !file->failure;
+    report(check, PYLMDB_DAMAGE, tree->number, first,
+           "it begins the overflow pages of value %u on page %llu, which %s", i,
+           (unsigned long long)page, fault);
+    return 0;
+}
+
 uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t page, unsigned int i)
 {
     struct pylmdb_check *check = tree->check;
@@ -33,7 +99,7 @@ uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t p
                (unsigned long long)page, i);
         return 0;
     }
-    if (size > count * file->page_size - format->header) {
+    if (size > count * file->page_size - format->header - file->sum_size) {
         report(check, PYLMDB_DAMAGE, tree->number, first,
                "its %llu overflow pages are too few for the %llu bytes of value %u on page %llu",
                (unsigned long long)count, (unsigned long long)size, i, (unsigned long long)page);
@@ -42,5 +108,5 @@ uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t p
     if (!use_pages(tree, first, count, page))
         return 0;
     tree->large_pages += count;
-    return first;
+    return run_is_right(tree, first, count, page, i) ? first : 0;
 }

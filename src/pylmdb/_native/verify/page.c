@@ -262,6 +262,17 @@ static int header_is_sound(const struct view *view)
     return 1;
 }
 
+int sum_is_right(struct tree *tree, const unsigned char *page, uint64_t number)
+{
+    struct pylmdb_file *file = tree->check->file;
+
+    tree->check->bytes += file->page_size;
+    if (!file->sum_size || pylmdb_page_sum_is_right(page, file->page_size))
+        return 1;
+    report(tree->check, PYLMDB_DAMAGE, tree->number, number, "its checksum is wrong");
+    return 0;
+}
+
 int page_is_sound(struct tree *tree, const unsigned char *page, uint64_t number)
 {
     const struct format *format = format_of(tree);

@@ -340,7 +340,8 @@ static void walk_page(struct tree *tree, const struct position *position)
     if (!read_file(file, position->page * file->page_size, page, file->page_size)) {
         report(check, PYLMDB_DAMAGE, tree->number, position->page, "it cannot be read");
         mark_damaged(tree);
-    } else if (!page_is_sound(tree, page, position->page)) {
+    } else if (!sum_is_right(tree, page, position->page) ||
+               !page_is_sound(tree, page, position->page)) {
         mark_damaged(tree);
     } else if (page_flags(file->format, page) & LEAF) {
         walk_leaf(tree, page, position);

@@ -54,6 +54,9 @@ struct pylmdb_check {
     size_t damages, notes;      /* all of them, also those that are not stored */
     size_t kept, most_findings; /* how many findings are stored, and how many may be */
     int previous;               /* check the snapshot before the newest one */
+    int deep;                   /* read the large values, too */
+    int has_sums;               /* whether pages have checksums that were checked */
+    uint64_t bytes;             /* how many were read of the trees */
     struct pylmdb_finding *findings;
     struct pylmdb_tree_check *trees;
     size_t tree_count;
@@ -72,7 +75,7 @@ struct pylmdb_bytes { /* as MDB_val */
 typedef int (*pylmdb_on_records)(void *context, int tree, const struct pylmdb_bytes *records,
                                  size_t count);
 
-/* Check the file of a descriptor, and fill check, whose most_findings and previous are given.
+/* Check the file of a descriptor, and fill check, whose most_findings, previous and deep are given.
  * Pages are read in any order. on_records gets all records that are readable, in the order of the
  * walk; large values are read for it. Both functions may be NULL. Returns 0, ENOMEM, or ECANCELED
  * if a function stopped it. */
@@ -83,6 +86,9 @@ void pylmdb_verify_free(struct pylmdb_check *check);
 uint64_t pylmdb_newest_txnid(int fd);
 /* Return how many bytes the file must have for that transaction; 0 if it is unknown. */
 uint64_t pylmdb_claimed_size(int fd);
+/* In a file whose pages have checksums, return which meta page has a wrong one; -1: none, or the
+ * file has no checksums. */
+int pylmdb_damaged_meta(int fd);
 /* cdef: end */
 
 #endif
