@@ -12,16 +12,16 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import tools
-from ..tools.progress import stoppable
+from .._base.progress import stoppable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
     from typing import Literal, ParamSpec
 
+    from .._base.progress import Progress
     from ..database import Database
     from ..tools.bulk_loading import Records
-    from ..tools.progress import Progress
     from ..tools.sources import Source
     from ..types import BytesLike
     from . import AsyncEnvironment

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from .._base.flags import MDB_DUPSORT
 from .._base.keywords import explains_keywords
+from .._base.progress import Reporter
 from .._environment import catalog as _catalog
 from .._shared.output_files import output
 from ..errors import InvalidParameterError, unknown_word
 from .dump_text import ENCODINGS, FLAGS
-from .progress import Reporter
 from .sources import data_path, lock_path, open_source, open_whole, require_source, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
+    from .._base.progress import Progress
     from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
-    from .progress import Progress
     from .sources import Source
 
 # records, or bytes of text, in one write
