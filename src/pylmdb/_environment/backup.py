@@ -190,12 +190,14 @@ def _write_pages(
     limit: _Limit,
 ) -> BackupWriter:
     snapshot = _Snapshot(txn)
-    writer = BackupWriter(file.write, _header(snapshot, previous), compression is not None)
+    header = _header(snapshot, previous)
+    writer = BackupWriter(file.write, header, compression is not None)
     table = None if previous is None else Table(previous)
     size = snapshot.page_size
     with Reporter(progress, snapshot.used(), " pages") as reporter:
         for numbers, pages in snapshot.blocks():
-            hashes, known = hashes_of(pages, size), {} if table is None else table.find(numbers)
+            hashes = hashes_of("backup", pages, header)
+            known = {} if table is None else table.find(numbers)
             kept = bytes(map(ne, map(known.get, numbers), hashes))
             writer.add(numbers, hashes, kept, _chosen(pages, size, kept))
             limit.check()

@@ -6,6 +6,9 @@ number and hash, and has the content of those that changed since the backup that
 full backup has all.  So the hashes in a file are those of the whole snapshot, and the next
 increment is made by comparing with them.
 
+The hash of a page is XXH3 with 128 bits; its seed is a part of the random number of the chain, so
+nobody can choose values of records whose pages have the same hash.
+
 The end has a hash of everything except the content of pages, which has the hashes in the blocks.
 That hash identifies the backup, and an increment names the one that it continues.  Files are read
 as hostile: nothing is believed before it was checked, and the memory is that of one block.
@@ -25,11 +28,13 @@ from itertools import compress
 from operator import lt
 from typing import TYPE_CHECKING, Any
 
+from .. import _engine
 from ..errors import (
     CorruptedError,
     InvalidError,
     InvalidParameterError,
     VersionMismatchError,
+    error,
     require_path,
 )
 from . import zstd as _zstd
@@ -112,11 +117,22 @@ def pages_in_block(page_size: int) -> int:
     return max(_BLOCK_BYTES // page_size, 1)
 
 
-def hashes_of(pages: memoryview, page_size: int) -> list[bytes]:
-    """The hashes of pages that follow each other."""
-    return [
-        sha256(pages[at : at + page_size]).digest()[:HASH] for at in range(0, len(pages), page_size)
-    ]
+def hashes_of(operation: str, pages: memoryview, header: Header) -> list[bytes]:
+    """The hashes of pages that follow each other.
+
+    :param operation: its name, for messages.
+    """
+    engine, count = _engine.default(), len(pages) // header.page_size
+    hashes = bytearray(HASH * count)
+    if not count:
+        return []
+    given, into = map(engine.ffi.from_buffer, ("unsigned char[]",) * 2, (pages, hashes))
+    seed = int.from_bytes(header.chain[:8], "little")
+    code = engine.lib.pylmdb_hash_pages(seed, given, header.page_size, count, into)
+    if code:
+        problem = f"{operation}: this build uses the system's liblmdb, and has no XXH3"
+        raise error(operation, code, "install pylmdb from a wheel", problem)
+    return [bytes(hashes[at : at + HASH]) for at in range(0, len(hashes), HASH)]
 
 
 @dataclass(frozen=True)
@@ -391,7 +407,7 @@ class BackupReader:
         data = memoryview(b"")
         if pages:
             data = self._pages(header, length, codec, whole)
-            found = hashes_of(data, header.page_size)
+            found = hashes_of(self._operation, data, header)
             if found != [*compress(hashes, kept)]:
                 wrong = next(
                     number
