@@ -265,6 +265,7 @@ static void unguard_map(int slot);
 #include "readers.c"
 #include "identity.c"
 #include "compaction.c"
+#include "snapshot.c"
 #include "inherited.c"
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock

@@ -234,6 +234,23 @@ void pylmdb_touch(const void *data, size_t size);
 int pylmdb_env_alone(MDB_env *env, int alone);
 void pylmdb_env_replaced(MDB_env *env, mdb_filehandle_t fd);
 
+/* The snapshot of a read transaction: its number, how many pages there are up to its last one, and
+ * the format of the file (MDB_DATA_VERSION). ENOSYS: this build cannot read pages. */
+struct pylmdb_snapshot {
+    size_t txnid, pages;
+    unsigned int page_size, format;
+};
+int pylmdb_snapshot(MDB_txn *txn, struct pylmdb_snapshot *found);
+/* Set the bits of the pages that are free in the snapshot. */
+int pylmdb_snapshot_free(MDB_txn *txn, unsigned char *bits);
+/* List pages whose bits are not set, from page ``from`` on, at most so many. Returns how many. */
+size_t pylmdb_snapshot_list(const unsigned char *bits, size_t pages, size_t from,
+                            unsigned long long *numbers, size_t most);
+/* Read pages of the snapshot, with meta pages that belong to it. MDB_CORRUPTED: the file does not
+ * have them. Else the code is one of the system. */
+int pylmdb_snapshot_read(MDB_txn *txn, const unsigned long long *numbers, size_t count,
+                         char *pages);
+
 /* mdb_env_open() that refuses a file that another LMDB binding has open in this process, and
  * notes which files it has created (an inode of 0: none) and which step has failed.
  * pylmdb_remove_made() removes these files after the environment was closed, unless another

@@ -511,6 +511,40 @@ void pylmdb_touch(const void *data, size_t size)
     (void)size;
 }
 
+int pylmdb_snapshot(MDB_txn *txn, struct pylmdb_snapshot *found)
+{
+    (void)txn;
+    (void)found;
+    return ENOSYS;
+}
+
+int pylmdb_snapshot_free(MDB_txn *txn, unsigned char *bits)
+{
+    (void)txn;
+    (void)bits;
+    return ENOSYS;
+}
+
+size_t pylmdb_snapshot_list(const unsigned char *bits, size_t pages, size_t from,
+                            unsigned long long *numbers, size_t most)
+{
+    (void)bits;
+    (void)pages;
+    (void)from;
+    (void)numbers;
+    (void)most;
+    return 0;
+}
+
+int pylmdb_snapshot_read(MDB_txn *txn, const unsigned long long *numbers, size_t count, char *pages)
+{
+    (void)txn;
+    (void)numbers;
+    (void)count;
+    (void)pages;
+    return ENOSYS;
+}
+
 int pylmdb_env_alone(MDB_env *env, int alone)
 {
     (void)env;

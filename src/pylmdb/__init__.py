@@ -22,6 +22,7 @@ Functions for whole files; "pylmdb --help" in a shell has them, too:
 
 - verify: check a file from end to end
 - salvage: save what can be read of a damaged file
+- restore, backup_info: an environment from what Environment.backup() wrote; what a backup is
 - dump, load: to and from the text format of mdb_dump
 - merge: many files into one
 - bulk_load: many records, in any order
@@ -167,11 +168,13 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
         WrongThreadError,
     )
     from .mapping import Map as Map
+    from .tools import backup_info as backup_info
     from .tools import bulk_load as bulk_load
     from .tools import convert as convert
     from .tools import dump as dump
     from .tools import load as load
     from .tools import merge as merge
+    from .tools import restore as restore
     from .tools import salvage as salvage
     from .tools import verify as verify
     from .writer.process import writer_process as writer_process

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _PACKAGE = __name__.rpartition(".")[0]
-_TOOLS = {"bulk_load", "convert", "dump", "load", "merge", "salvage"}
+_TOOLS = {"backup_info", "bulk_load", "convert", "dump", "load", "merge", "restore", "salvage"}
 _MODULES = {"aio", "errors", "lowlevel", "types", "writer"}
 _WITH_NUMPY = {"arrays", "datasets"}
 

@@ -12,7 +12,9 @@ import pytest
 import pylmdb
 from pylmdb import aio, tools
 
-NAMES = ["bulk_load", "convert", "dump", "load", "merge", "salvage", "verify"]
+NAMES = [
+    "backup_info", "bulk_load", "convert", "dump", "load", "merge", "restore", "salvage", "verify"
+]  # fmt: skip
 
 
 def records(count=3000):
@@ -49,11 +51,15 @@ def test_each_function(tmp_path, lib_version):
         assert await aio.merge([new], tmp_path / "merged") == 3000
         assert await aio.convert(new, tmp_path / "other", 1 - lib_version) == 3000
         assert (await aio.salvage(new, tmp_path / "saved")).ok
+        with pylmdb.open(new) as env:
+            made = await aio.wrap(env).backup(tmp_path / "backup")
+        assert await aio.backup_info(tmp_path / "backup") == made
+        assert await aio.restore([made], tmp_path / "restored") == made
         with pytest.raises(pylmdb.PathExistsError):
             await aio.dump(new, tmp_path / "text")
 
     asyncio.run(main())
-    for name in ("new", "loaded", "merged", "other", "saved"):
+    for name in ("new", "loaded", "merged", "other", "saved", "restored"):
         assert contents(tmp_path / name) == dict(records()), name
 
 
@@ -129,20 +135,25 @@ def test_cancellation_while_records_are_awaited(tmp_path):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", [*NAMES, "sort"])
+@pytest.mark.parametrize("name", [*NAMES, "backup", "sort"])
 def test_cancellation_at_work(name, tmp_path, monkeypatch):
     """The function is cancelled when it reports progress, and leaves nothing behind."""
     source, text = tmp_path / "source", tmp_path / "text"
     pylmdb.bulk_load(source, records())
     pylmdb.dump(source, text)
+    env = pylmdb.open(source)
+    made = env.backup(tmp_path / "backup")
     before = sorted(os.listdir(tmp_path))
     calls = {
+        "backup_info": lambda new, tell: aio.backup_info(made, check=True, progress=tell),
         "bulk_load": lambda new, tell: aio.bulk_load(new, records(), progress=tell),
         "sort": lambda new, tell: aio.bulk_load(new, records()),
         "convert": lambda new, tell: aio.convert(source, new, 1, tell),
         "dump": lambda new, tell: aio.dump(source, new, progress=tell),
         "load": lambda new, tell: aio.load(text, new, progress=tell),
         "merge": lambda new, tell: aio.merge([source], new, progress=tell),
+        "backup": lambda new, tell: aio.wrap(env).backup(new, progress=tell),
+        "restore": lambda new, tell: aio.restore(made, new, progress=tell),
         "salvage": lambda new, tell: aio.salvage(source, new, progress=tell),
         "verify": lambda new, tell: aio.verify(source, progress=tell),
     }
@@ -167,5 +178,6 @@ def test_cancellation_at_work(name, tmp_path, monkeypatch):
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(main())
+    with env:
+        asyncio.run(main())
     assert sorted(os.listdir(tmp_path)) == before

@@ -123,7 +123,8 @@ def test_the_api_reference_has_every_public_name():
     modules = {"errors", "types"}
     samples = {name for name in datasets.__all__ if callable(getattr(datasets, name))}
     assert {name for name in samples if not name.startswith("_")} <= shown
-    functions = {"Map", "convert", "dump", "load", "merge", "open", "salvage", "verify"}
+    functions = {"Map", "backup_info", "convert", "dump", "load", "merge", "open", "restore"}
+    functions |= {"salvage", "verify"}
     assert (set(pylmdb.__all__) | functions) - {"__version__", "_Database"} <= shown
     for name in modules:
         module = getattr(pylmdb, name)

@@ -125,7 +125,8 @@ def test_options_mean_the_same_everywhere(name):
     assert not database or {"-d", "--db"} <= {*database}
     for option, dest in (("-d", "db"), ("-e", "env"), ("--json", "json"), ("-x", "xxd")):
         assert option not in options or options[option].dest == dest
-    assert name in ("import", "export", "completion") or "-e" in options
+    others = ("import", "export", "completion", "backup-info")
+    assert name in others or "-e" in options
 
 
 def test_help_says_that_there_are_examples(capsys):

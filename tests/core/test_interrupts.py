@@ -225,6 +225,23 @@ def call_in_a_worker_thread(scene):
     assert WorkerThread().run_blocking(lambda: 3) == 3
 
 
+def backup(scene):
+    first = scene.env.backup(scene.new())
+    scene.env.backup(scene.new(), since=first)
+
+
+def restore(scene):
+    first = scene.env.backup(scene.new())
+    pylmdb.restore([first, scene.env.backup(scene.new(), since=first)], scene.new())
+
+
+def restore_over(scene):
+    first, path = scene.env.backup(scene.new()), scene.new()
+    with pylmdb.open(path, lib_version=scene.lib_version):
+        pass
+    pylmdb.restore(first, path, overwrite=True)
+
+
 def write_samples(scene):
     path = scene.new()
     for exist in ("error", "extend", "replace"):
@@ -260,7 +277,7 @@ OPERATIONS = [
     compact, compact_refused, copy, copy_compact, copy_to_new_directory, rename_db, copy_db,
     grow_dbs, open_temporary, open_and_close, open_again, open_and_drop,
     set_mapsize, write, write_and_drop, verify, merge, convert, dump_and_load, load_into,
-    call_in_a_worker_thread, *DATA_SETS,
+    backup, restore, restore_over, call_in_a_worker_thread, *DATA_SETS,
 ]  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from data_files import RECORD, File
 from merged import content, make
 
 import pylmdb
+from pylmdb._base.progress import Reporter
 from pylmdb.tools.destination import Destination
 from pylmdb.tools.merging import DatabaseSource, Merging, _databases
-from pylmdb.tools.progress import Reporter
 
 PAGE = mutants.PAGE
 

@@ -164,16 +164,18 @@ def remove(name: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path, refusal: Exception | None = None) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, refusal: Exception | None = None, mode: int | None = None
+) -> Iterator[BinaryIO]:
     """A ``with`` block that writes a file.
 
     At the end of the block the file gets the name ``path``, and the permissions of the file that it
     replaces.  If the block raises, the new file is removed.
 
     :param refusal: the exception to raise if the file exists by then; None to replace it.
+    :param mode: the permissions of a file that replaces none; None for the usual ones.
     """
     place = os.fsencode(path)
-    mode = None
     if refusal is None:
         with suppress(FileNotFoundError):
             mode = os.stat(place).st_mode & 0o7777

@@ -24,72 +24,96 @@ from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, checksums, error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._registry import FileKey
     from .._shared.environment import SharedEnv
     from .._shared.options import Options
     from ..environment import Environment
 
-_WHAT = "compact: the data file cannot be replaced now"
-
 
 def compact(env: Environment) -> None:
     """``Environment.compact``."""
+    replace_data_file(env, "compact", Temporary(env._options.data_path), _fill)
+
+
+def replace_data_file(
+    env: Environment,
+    operation: str,
+    new: Temporary,
+    fill: Callable[[SharedEnv, Temporary], object],
+) -> None:
+    """Rename a new file over the data file, and continue with it.
+
+    :param operation: its name, for messages.
+    :param new: the new file; it is removed if it cannot be put in place.
+    :param fill: writes it, while nothing else uses the environment.
+    """
     shared = env._use()
     options: Options = env._options
     if options.readonly:
-        raise refusal("environment is read-only", "compact")
+        raise refusal("environment is read-only", operation)
     if not shared.options.lock:
         raise Error(
-            "compact: with lock=False it is not known whether other processes have the file open",
+            f"{operation}: with lock=False it is not known whether other processes have the file"
+            " open",
             hint="open the environment with lock=True",
         )
     with _registry.lock():
-        others = len(shared.used_by()) - 1
-        if others:
-            raise BusyError(
-                f"compact: this process has {others} other Environment(s) open on"
-                f" {options.given_path!r}",
-                hint="close them first",
-            )
-        compaction = _Compaction(env, shared, options)
-        with compaction, compaction:
-            compaction.run()
-    if compaction.code:
+        refuse_others(env, operation)
+        replacement = _Replacement(env, shared, operation, new)
+        with replacement, replacement:
+            replacement.run(fill)
+    if replacement.code:
         raise error(
-            "compact: the new file is in place, but its directory could not be flushed, and a power"
-            " failure can bring back the old file",
-            compaction.code,
+            f"{operation}: the new file is in place, but its directory could not be flushed, and a"
+            " power failure can bring back the old file",
+            replacement.code,
         )
 
 
-class _Compaction(Owner):
+def refuse_others(env: Environment, operation: str) -> None:
+    """Raise BusyError if this process has other Environments open on the same file."""
+    others = len(env._use().used_by()) - 1
+    if others:
+        raise BusyError(
+            f"{operation}: this process has {others} other Environment(s) open on"
+            f" {env._options.given_path!r}",
+            hint="close them first",
+        )
+
+
+class _Replacement(Owner):
     """Owns the new file until it is in place, and exclusive access to the old one.
 
     :ivar code: the error number of the flush of the directory; 0 if it succeeded.
     """
 
-    __slots__ = ("_access", "_env", "_new", "_path", "_shared", "code")
+    __slots__ = ("_access", "_env", "_new", "_operation", "_path", "_shared", "code")
 
-    def __init__(self, env: Environment, shared: SharedEnv, options: Options) -> None:
-        self._access = ExclusiveAccess(shared, _WHAT, "")
-        self._env, self._shared, self.code = env, shared, 0
-        self._path, self._new = options.data_path, Temporary(options.data_path)
+    def __init__(self, env: Environment, shared: SharedEnv, operation: str, new: Temporary) -> None:
+        what = f"{operation}: the data file cannot be replaced now"
+        self._access = ExclusiveAccess(shared, what, "")
+        self._env, self._shared, self._operation, self.code = env, shared, operation, 0
+        self._path, self._new = env._options.data_path, new
 
-    def run(self) -> None:
+    def run(self, fill: Callable[[SharedEnv, Temporary], object]) -> None:
         """Write the new file, and rename it over the old one."""
         self._access.acquire()
-        _exclude_processes(self._shared)
+        _exclude_processes(self._shared, self._operation)
         try:
-            fd = self._new.make(0o600)
-            _fill(self._shared, fd, os.stat(self._path))
+            like = os.stat(self._path)
+            fill(self._shared, self._new)
+            if self._new.number is not None:
+                _complete(self._new.number, like)
             os.rename(self._new.name, self._path)
         except FileNotFoundError:
-            what = f"compact: {self._env._options.given_path!r}"
+            what = f"{self._operation}: {self._env._options.given_path!r}"
             raise error(what, errno.ESTALE) from None
         except OSError as failure:
             if isinstance(failure, Error):
                 raise
-            raise error("compact", failure.errno or errno.EIO) from failure
+            raise error(self._operation, failure.errno or errno.EIO) from failure
 
     def end(self) -> None:
         """If the new file is in place, leave the old one; else remove the new one.
@@ -122,17 +146,17 @@ class _Compaction(Owner):
             _registry.close_replaced(shared)
 
 
-def _exclude_processes(shared: SharedEnv) -> None:
+def _exclude_processes(shared: SharedEnv, operation: str) -> None:
     code = shared.engine.lib.pylmdb_env_alone(shared.ptr, True)
     if code == errno.EBUSY:
         pids = ", ".join(map(str, sorted(_processes(shared)))) or "their numbers are not known"
         raise BusyError(
-            f"compact: other processes have the environment open: {pids}", hint="end them first"
+            f"{operation}: other processes have the environment open: {pids}", hint="end them first"
         )
     if code == shared.engine.lib.PYLMDB_CHECKSUMS:
-        raise checksums("compact")
+        raise checksums(operation)
     if code:
-        raise error("compact", code)
+        raise error(operation, code)
 
 
 def _leads_to(path: bytes, fd: int) -> bool:
@@ -142,10 +166,16 @@ def _leads_to(path: bytes, fd: int) -> bool:
         return False
 
 
-def _fill(shared: SharedEnv, fd: int, like: os.stat_result) -> None:
+def _fill(shared: SharedEnv, new: Temporary) -> None:
+    """Write a compacted copy."""
+    fd = new.make(0o600)
     code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, shared.engine.ffi.NULL)
     if code:
         raise read_error("mdb_env_copyfd3", "compact", code, shared)
+
+
+def _complete(fd: int, like: os.stat_result) -> None:
+    """Give the new file the owner and the permissions of the old one, and flush it to disk."""
     if hasattr(os, "fchown") and (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
         os.fchown(fd, like.st_uid, like.st_gid)
     os.chmod(fd, like.st_mode & 0o7777)

@@ -14,13 +14,15 @@ from .._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
-    from typing import Any
+    from typing import Any, BinaryIO, Literal
 
+    from .._base.progress import Progress
     from .._shared.environment import SharedEnv
     from .._shared.options import Options
     from ..database import Database
     from ..transaction import Transaction
     from ..types import BytesLike
+    from .backup_file import Backup
 
 
 class EnvironmentFiles:
@@ -149,6 +151,60 @@ class EnvironmentFiles:
         from . import compaction as _compaction  # few programs need it
 
         _compaction.compact(self)  # type: ignore[arg-type]
+
+    @explains_keywords
+    def backup(
+        self,
+        dest: str | bytes | PathLike[str] | PathLike[bytes] | BinaryIO | int,
+        *,
+        since: str | bytes | PathLike[str] | PathLike[bytes] | BinaryIO | Backup | None = None,
+        compression: Literal["zstd"] | None = None,
+        overwrite: bool = False,
+        progress: Progress = None,
+        max_seconds: float | None = None,
+    ) -> Backup:
+        """Write a backup of one snapshot; other threads and processes can use the environment
+        meanwhile.  :func:`pylmdb.restore` makes an environment of it.
+
+        A full backup has all pages that are in use.  An increment has those that changed since an
+        earlier backup, which may be an increment, too.  To find them, all pages that are in use
+        are read.  The read transaction ends when they are read.
+
+        :param dest: the path of a new file, which appears when it is complete and on disk; a file
+            opened for binary writing; or a descriptor that is open for writing.  A pipe will do.
+        :param since: the earlier backup: its path, its :class:`Backup`, or the file opened for
+            binary reading.  None for a full backup.
+        :param compression: ``"zstd"`` to compress pages, with Python 3.14 or the package
+            zstandard.
+        :param overwrite: True to replace a file at the path ``dest``.
+        :param progress: a function that is called, at intervals, with the number of pages that
+            are done and their total number; an exception of it ends the call.  True shows a bar
+            (tqdm).
+        :param max_seconds: how long it may take, in seconds; None for no limit.  It is looked at
+            about once for each mebibyte that is read.
+        :return: a :class:`Backup`, which says what the file has.
+        :raises LockTimeoutError: it was not complete within ``max_seconds``.
+        :raises PathExistsError: ``dest`` is a path that exists, and ``overwrite`` is False.
+        :raises InvalidParameterError: the environment cannot continue the backup ``since``: it
+            has another format or page size, or is at an older transaction.
+        :raises InvalidError: ``since`` is not a backup.
+        :raises CorruptedError: ``since`` is damaged; or the data file is, or was truncated.
+        :raises DiskError: the disk is full or has failed; the new file is removed.
+        :raises ImportError: zstd is not installed.
+
+        ``mdb_txn_begin``; liblmdb has no function that reads pages.
+        """
+        from . import backup as _backup  # few programs need it
+
+        return _backup.backup(
+            self,  # type: ignore[arg-type]
+            dest,
+            since,
+            compression,
+            bool(overwrite),
+            progress,
+            max_seconds,
+        )
 
     @explains_keywords
     def warm(

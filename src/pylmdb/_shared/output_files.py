@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
     from .._base.new_files import Path
     from ..errors import Error
+    from .options import Options
 
 
 @contextmanager
-def output(operation: str, path: Path, overwrite: bool) -> Iterator[BinaryIO]:
+def output(
+    operation: str, path: Path, overwrite: bool, mode: int | None = None
+) -> Iterator[BinaryIO]:
     """A ``with`` block that writes the file that the user of an operation named.
 
     The file appears when it is complete.  A pipe, a terminal or the like is written to directly.
 
     :param overwrite: True to replace a file that exists.
+    :param mode: the permissions of a file that replaces none; None for the usual ones.
     :raises PathExistsError: it exists, and may not.
     :raises PathNotFoundError: its directory does not exist.
     """
@@ -36,7 +40,7 @@ def output(operation: str, path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     check_output(operation, path, overwrite)
     # a symbolic link stays, and leads to the new file
     place = os.path.realpath(path)
-    with replacing(place, None if overwrite else _exists(operation, path)) as file:
+    with replacing(place, None if overwrite else _exists(operation, path), mode) as file:
         yield file
 
 
@@ -49,6 +53,18 @@ def check_output(operation: str, path: Path, overwrite: bool) -> None:
     if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         problem = "cannot be written: its directory does not exist"
         raise path_error(operation, path, errno.ENOENT, problem, "create it first")
+
+
+def refuse_own_file(operation: str, options: Options, path: Path) -> None:
+    """Raise ValueError if a file that is to be written is a file of an environment."""
+    if not os.path.exists(path):
+        return
+    if os.path.samefile(options.data_path, path):
+        raise ValueError(
+            f"{operation}: {os.fsdecode(path)!r} is both the source and the destination"
+        )
+    if os.path.exists(options.lock_path) and os.path.samefile(options.lock_path, path):
+        raise ValueError(f"{operation}: {os.fsdecode(path)!r} is the lock file of the source")
 
 
 def _exists(operation: str, path: Path) -> Error:

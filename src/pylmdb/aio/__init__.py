@@ -28,7 +28,18 @@ from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
 from .loop_state import CommitBatcher, LoopState
 from .methods import AwaitableContext, Wrapper
 from .transaction import AsyncTransaction
-from .whole_files import bulk_load, convert, dump, load, merge, salvage, verify
+from .whole_files import (
+    backup,
+    backup_info,
+    bulk_load,
+    convert,
+    dump,
+    load,
+    merge,
+    restore,
+    salvage,
+    verify,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -49,8 +60,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = [
-    "AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "bulk_load", "convert", "dump", "load",
-    "merge", "salvage", "verify", "wrap",
+    "AsyncCursor", "AsyncEnvironment", "AsyncTransaction", "backup_info", "bulk_load",
+    "convert", "dump", "load", "merge", "restore", "salvage", "verify", "wrap",
 ]  # fmt: skip
 __dir__ = directory(__all__)
 
@@ -497,6 +508,7 @@ class AsyncEnvironment(Wrapper):
     snapshot = _in_thread(Environment.snapshot)
     warm = _in_thread(Environment.warm)
     rename_db = _in_thread(Environment.rename_db)
+    backup = backup
 
     if TYPE_CHECKING:  # those with an AsyncTransaction where Environment has a Transaction
         closed: bool

@@ -12,16 +12,17 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import tools
-from ..tools.progress import stoppable
+from .._base.progress import stoppable
+from ..environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
     from typing import Literal, ParamSpec
 
+    from .._base.progress import Progress
     from ..database import Database
     from ..tools.bulk_loading import Records
-    from ..tools.progress import Progress
     from ..tools.sources import Source
     from ..types import BytesLike
     from . import AsyncEnvironment
@@ -154,10 +155,14 @@ def _coroutine(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     return coroutine
 
 
+# a method of AsyncEnvironment
+backup = _coroutine(Environment.backup)
+backup_info = _coroutine(tools.backup_info)
 convert = _coroutine(tools.convert)
 dump = _coroutine(tools.dump)
 load = _coroutine(tools.load)
 merge = _coroutine(tools.merge)
+restore = _coroutine(tools.restore)
 salvage = _coroutine(tools.salvage)
 verify = _coroutine(tools.verify)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._version import __version__
 from . import (
+    backups,
     checking,
     comparing,
     completion,
@@ -54,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.arrange = partial(command_first, commands=commands.choices)
     for module in (
-        inspection, records, databases, comparing, text, files, exchange, checking, watching, shell,
-        completion,
+        inspection, records, databases, comparing, text, files, backups, exchange, checking,
+        watching, shell, completion,
     ):  # fmt: skip
         module.add(Commands(commands))
     top.set_defaults(parser=top)

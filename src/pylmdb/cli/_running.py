@@ -23,6 +23,11 @@ _FAILURES = (Error, OSError, ValueError, ImportError, OverflowError, RecursionEr
 _OPTIONS = {
     "extensions= chooses the files, by default": "the extensions of images are",
     "overwrite=True replaces it": "--overwrite replaces it",
+    "(max_seconds=)": "(--max-seconds)",
+    "leave out since=": "leave out --since",
+    "make an increment (since=)": "make an increment (--since)",
+    "the backup that since= names": "the backup that --since names",
+    "until=": "--until ",
     "on_conflict='first' or 'last'": "--on-conflict first or last",
     "subdir=False means a file; leave subdir out": "--use-single-file means a file; leave it out",
 }

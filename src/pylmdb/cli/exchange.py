@@ -12,7 +12,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..tools.dumping import refuse_own_file
+from .._shared.output_files import refuse_own_file
 from ._arguments import command_first
 from ._commands import HelpFormatter, Parser, accept_known, add_database, as_epilog
 from ._data import Failures, add_formats, formats
@@ -210,7 +210,7 @@ def export_records(args: argparse.Namespace) -> int:
         db = database(env, args, txn)
         pair = formats(args, txn, db)
         if args.dest != "-":
-            refuse_own_file("export", env, args.dest)
+            refuse_own_file("export", env._options, args.dest)
         records = own_records(txn, db, **bounds(args, pair[0]))
         with text_output(args, args.dest) as out:
             if args.form == "csv":

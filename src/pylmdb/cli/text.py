@@ -7,10 +7,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .._shared.output_files import output
+from .._shared.output_files import output, refuse_own_file
 from ..tools import dump, load
 from ..tools.bulk_loading import Section
-from ..tools.dumping import refuse_own_file
 from ._commands import add_database
 from ._data import NAME, Failures, add_formats, formats_of
 from ._opening import (
@@ -49,28 +48,13 @@ if TYPE_CHECKING:
     from ._commands import Commands
 
 # the file that restore reads if none is given, as py-lmdb's command
-_DEFAULT_FILE = "main.cdbmake"
+DEFAULT_FILE = "main.cdbmake"
 
 
 def add(commands: Commands) -> None:
     """Add the commands."""
     _add_dump(commands)
     _add_load(commands)
-    restore = commands.add(
-        "restore", restore_text, "Store files that 'python -m lmdb dump' wrote: all or none.",
-        examples="""\
-pylmdb dump fruit :main:=main.cdbmake prices=prices.cdbmake
-pylmdb restore fruit :main:=main.cdbmake prices=prices.cdbmake""",
-    )  # fmt: skip
-    restore.add_argument("path", metavar="PATH", help="path of the environment")
-    restore.add_argument(
-        "files", metavar="NAME=FILE", nargs="*", default=[f"{MAIN_NAME}={_DEFAULT_FILE}"],
-        help=f"read FILE into the database NAME, {MAIN_NAME} for the main one; by default"
-        f" {_DEFAULT_FILE} into the main one",
-    )  # fmt: skip
-    restore.add_argument("--create", action="store_true",
-                         help="create the environment if it does not exist")  # fmt: skip
-    add_flags(restore)
 
 
 def _add_dump(commands: Commands) -> None:
@@ -191,7 +175,7 @@ def dump_text(args: argparse.Namespace) -> None:
 def _dump_json(args: argparse.Namespace, env: Environment, databases: str | list[Any]) -> None:
     """Write databases as lines of JSON, with a line for each database before its records."""
     if args.file is not None:
-        refuse_own_file("dump", env, args.file)
+        refuse_own_file("dump", env._options, args.file)
     with env.begin() as txn, text_output(args, args.file) as out:
         names = databases if isinstance(databases, list) else env.dbs(txn)
         if not isinstance(databases, list) and databases != "named":
@@ -208,7 +192,7 @@ def _dump_to_files(args: argparse.Namespace) -> None:
         args.refuse("NAME=FILE cannot be used together with other options for the output")
     with reading(args) as env, env.begin() as txn:
         for name, path in _named_files(args):
-            refuse_own_file("dump", env, path)
+            refuse_own_file("dump", env._options, path)
             db = open_database(env, name, txn)
             with output("dump", path, args.overwrite) as out:
                 write_cdb(out, own_records(txn, db))
@@ -224,7 +208,8 @@ def _named_files(args: argparse.Namespace) -> Iterator[tuple[str | None, str]]:
 
 
 def restore_text(args: argparse.Namespace) -> None:
-    """``pylmdb restore``."""
+    """``pylmdb restore`` with operands NAME=FILE."""
+    args.files = args.files or [f"{MAIN_NAME}={DEFAULT_FILE}"]
     if not args.create:
         require(args.path)
     written = store(args, _restored(args))

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
+from .._base.progress import Reporter
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
-from ..tools.progress import Reporter
 from . import datum
 from .dataset import Dataset
 from .layouts import folder_of, mmsr
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
     from ._images import Axes, Mode
 
     Path = str | os.PathLike[str]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Literal
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
     from ._images import Axes, Mode
 
     Function = TypeVar("Function", bound=Callable[..., Any])

@@ -26,17 +26,17 @@ from .._base.fsync import fsync_path
 from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
+from .._base.progress import Reporter
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError, path_error
 from ..tools.merging import merge as merge_shards
-from ..tools.progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from os import PathLike
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
 
 # the size of the batches that a worker sorts and writes
 _BATCH_BYTES = 32 << 20

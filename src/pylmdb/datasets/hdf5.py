@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
     from ._exporting import Path, Source
 
 __all__ = ["ATTRIBUTES", "from_hdf5", "to_hdf5"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
     from ._exporting import Path, Source
     from ._images import Axes, Mode
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from typing_extensions import Unpack
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
     from ._exporting import Path, Source
 
     class RowSource(Protocol):

@@ -19,6 +19,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from .._base.keywords import explains_keywords
+from .._base.progress import Reporter
 from .._shared.options import Options, locate
 from ..environment import Environment
 from ..errors import (
@@ -29,7 +30,6 @@ from ..errors import (
     closed,
     path_error,
 )
-from ..tools.progress import Reporter
 from ._atomic_replace import Replacement
 from ._batch_writer import BatchWriter
 from .layouts import layout_of, written_name
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ..tools.progress import Progress
+    from .._base.progress import Progress
     from .layouts.plain import Label, PlainLayout, Value
 
 __all__ = ["Writer"]

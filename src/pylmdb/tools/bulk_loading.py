@@ -12,6 +12,7 @@ from .._base.buffers import freeze_bytes
 from .._base.flags import DATABASE_FLAGS, MDB_INTEGERKEY
 from .._base.keywords import explains_keywords, parameters, refuse_unknown
 from .._base.owners import enter
+from .._base.progress import Reporter
 from .._core_rules.database_flags import flags_from
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
@@ -20,7 +21,6 @@ from ..database import Database
 from ..errors import InvalidParameterError
 from .destination import Destination, NewFile
 from .merging import check_conflict
-from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from .._aliases import CData
     from .._array_methods import Keys
+    from .._base.progress import Progress
     from .._core import DbSlot
     from ..transaction import Transaction
     from ..types import BytesLike
-    from .progress import Progress
     from .sources import Source
 
     Records = Iterable[tuple[BytesLike, BytesLike]] | tuple[Keys, NDArray[Any]]

@@ -17,7 +17,7 @@ from .sources import require_source
 if TYPE_CHECKING:
     from os import PathLike
 
-    from .progress import Progress
+    from .._base.progress import Progress
     from .sources import Source
 
 

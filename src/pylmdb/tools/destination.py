@@ -86,7 +86,7 @@ class Destination(Owner):
         self._is_new = is_new(dest)
         self._path = b"" if isinstance(dest, Environment) else os.path.realpath(os.fsencode(dest))
         self._subdir = subdir and not os.path.isdir(self._path)
-        self._path = _data_file(self._path)
+        self._path = data_file(self._path)
         self._new_file, self._databases = new_file, databases
         self._written = 0
         self._mode_sources = mode_sources
@@ -183,7 +183,7 @@ class Destination(Owner):
         if self._new is not None:
             self.env.sync(True)
             self.env.close()
-            self._publish(self._new.name)
+            publish(self._new.name, self._path, self._subdir)
 
     def end(self) -> None:
         """Undo what is not finished.  A forked child leaves the files alone."""
@@ -196,24 +196,26 @@ class Destination(Owner):
             if self._new is not None:
                 self._new.end()
 
-    def _publish(self, name: bytes) -> None:
-        """Rename the new environment to its own name, unless that exists by now."""
-        try:
-            if self._subdir:
+
+def publish(name: bytes, path: bytes, subdir: bool) -> None:
+    """Rename a new environment, which is on disk, to its own name, unless that exists by now."""
+    try:
+        if subdir:
+            with suppress(FileNotFoundError):
                 os.unlink(name + b"/lock.mdb")
-                fsync_path(name)
-                os.rename(name, self._path)
-            else:
-                rename_no_replace(name, self._path)
-        except OSError as failure:
-            if failure.errno not in _EXISTS_ERRORS:
-                raise
-            raise error(
-                f"{os.fsdecode(self._path)!r} was created by another process meanwhile",
-                failure.errno,
-                "write to another path",
-            ) from failure
-        fsync_path(os.path.dirname(self._path))
+            fsync_path(name)
+            os.rename(name, path)
+        else:
+            rename_no_replace(name, path)
+    except OSError as failure:
+        if failure.errno not in _EXISTS_ERRORS:
+            raise
+        raise error(
+            f"{os.fsdecode(path)!r} was created by another process meanwhile",
+            failure.errno,
+            "write to another path",
+        ) from failure
+    fsync_path(os.path.dirname(path))
 
 
 class Scratch(Destination):
@@ -254,9 +256,9 @@ def is_new(dest: Source) -> bool:
     """Return True if the environment ``dest`` does not exist."""
     if isinstance(dest, Environment):
         return False
-    return not os.path.exists(_data_file(os.fsencode(dest)))
+    return not os.path.exists(data_file(os.fsencode(dest)))
 
 
-def _data_file(path: bytes) -> bytes:
+def data_file(path: bytes) -> bytes:
     """Return the path of the data file of an environment, which is a directory or a file."""
     return os.path.join(path, b"data.mdb") if os.path.isdir(path) else path

@@ -4,27 +4,26 @@
 from __future__ import annotations
 
 import io
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from .._base.flags import MDB_DUPSORT
 from .._base.keywords import explains_keywords
+from .._base.progress import Reporter
 from .._environment import catalog as _catalog
-from .._shared.output_files import output
+from .._shared.output_files import output, refuse_own_file
 from ..errors import InvalidParameterError, unknown_word
 from .dump_text import ENCODINGS, FLAGS
-from .progress import Reporter
-from .sources import data_path, lock_path, open_source, open_whole, require_source, room_for
+from .sources import open_source, open_whole, require_source, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
+    from .._base.progress import Progress
     from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
-    from .progress import Progress
     from .sources import Source
 
 # records, or bytes of text, in one write
@@ -73,7 +72,7 @@ def dump(
         handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
-            refuse_own_file("dump", env, out)
+            refuse_own_file("dump", env._options, out)
             out = stack.enter_context(output("dump", out, bool(overwrite)))
         elif isinstance(out, io.RawIOBase):  # its write() may write less than it is given
             out = io.BufferedWriter(out)
@@ -104,18 +103,6 @@ def _open(source: Source, subdir: bool | None, chosen: str | list[bytes | None])
     if isinstance(chosen, list):
         return open_source(source, subdir, max_dbs=room_for(len(chosen)))
     return open_whole(source, subdir)
-
-
-def refuse_own_file(
-    what: str, env: Environment, file: str | bytes | PathLike[str] | PathLike[bytes]
-) -> None:
-    """Raise ValueError if a file that is to be written is a file of ``env``."""
-    if not os.path.exists(file):
-        return
-    if os.path.samefile(data_path(env), file):
-        raise ValueError(f"{what}: {os.fsdecode(file)!r} is both the source and the destination")
-    if os.path.exists(lock_path(env)) and os.path.samefile(lock_path(env), file):
-        raise ValueError(f"{what}: {os.fsdecode(file)!r} is the lock file of the source")
 
 
 def _sections(

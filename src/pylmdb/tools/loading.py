@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from .._base.flags import put_flags
 from .._base.keywords import explains_keywords
 from .._base.owners import enter
+from .._base.progress import Reporter
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
 from ..errors import require_path
 from .destination import Destination, NewFile
 from .dump_text import Lines, Section, TextRecords
-from .progress import Reporter
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from .._aliases import CData
+    from .._base.progress import Progress
     from .._core import DbSlot
-    from .progress import Progress
     from .sources import Source
 
 # bytes of text that are stored in one step

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .._base.keywords import explains_keywords
 from .._base.owners import enter
+from .._base.progress import Reporter
 from .._core_rules.failures import database_error
 from .._environment.record_source import DatabaseSource
 from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error, unknown_word
 from .destination import Destination, NewFile, describe_database, is_new
-from .progress import Reporter
 from .sources import data_path, open_whole, require_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .._aliases import CData
+    from .._base.progress import Progress
     from .._engine import Engine
     from ..database import Database
     from ..environment import Environment
     from ..transaction import Transaction
-    from .progress import Progress
     from .sources import Source
 
 CONFLICTS = ("error", "first", "last")

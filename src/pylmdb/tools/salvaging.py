@@ -21,6 +21,7 @@ from .. import _engine
 from .._base.flags import DATABASE_FLAGS, MDB_DUPSORT, put_flags
 from .._base.keywords import explains_keywords
 from .._base.owners import enter
+from .._base.progress import Reporter
 from .._core_rules.failures import database_error, shown
 from .._environment import catalog as _catalog
 from .._environment.report import Report
@@ -35,14 +36,13 @@ from ..errors import (
     error,
 )
 from .destination import Destination, NewFile, is_new
-from .progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .._aliases import CData
+    from .._base.progress import Progress
     from .._core import DbSlot
-    from .progress import Progress
 
 # how many databases the file may have; the number is known only at its end
 _MAX_DATABASES = 1 << 16

@@ -17,11 +17,11 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from .._base.owners import enter
+from .._base.progress import Reporter, check_stop
 from .._environment.record_source import DatabaseSource
 from ..errors import InvalidParameterError
 from .destination import Scratch
 from .merging import Merging
-from .progress import Reporter, check_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

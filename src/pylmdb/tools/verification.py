@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from .._base.keywords import explains_keywords
+from .._base.progress import Reporter
 from .._environment.report import CheckedDatabase, Finding, Report
 from .._environment.verification import verify_file
 from .._shared.options import data_path, locate
-from .progress import Reporter
 
 if TYPE_CHECKING:
-    from .progress import Progress
+    from .._base.progress import Progress
 
 __all__ = ["CheckedDatabase", "Finding", "Report", "verify"]
 
