@@ -109,11 +109,11 @@ SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 
 # Without liblmdb's own sources, which are placed in folders by release.
-OUR_C = $(shell find src/pylmdb/_native lib/liblmdb benchmarks release tests/c -name '*.[ch]' -not -path 'lib/liblmdb/[01].*' -not -path 'lib/liblmdb/xxhash/*')
+OUR_C = $(shell find src/pylmdb/_native src/pylmdb/include lib/liblmdb benchmarks release tests -name '*.[ch]' -not -path 'lib/liblmdb/[01].*' -not -path 'lib/liblmdb/xxhash/*')
 
 # The installed package is made from these files.  pin.json decides what liblmdb's sources are.
 INPUTS := pyproject.toml setup.py MANIFEST.in LICENSE $(wildcard README.md) \
-	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
+	$(shell find src lib/liblmdb -type f \( -name '*.py' -o -name '*.pyi' -o -name '*.pxd' -o -name '*.[ch]' -o -name '*.json' -o -name '*.edit' \
 		-o -name py.typed \) -not -path 'lib/liblmdb/[01].*' -not -path 'lib/liblmdb/xxhash/*')
 
 .PHONY: demo test test-all test-api test-python test-pythons test-short test-posix test-c tsan \

@@ -28,7 +28,7 @@ Functions for whole files; "pylmdb --help" in a shell has them, too:
 - bulk_load: many records, in any order
 - convert: between the formats of LMDB 0.9 and 1.0
 - writer_process: one process that commits what many processes put
-- version: of the compiled liblmdb
+- version, lib_versions, build_info: of the compiled liblmdb, and how it was built
 
 Modules, imported when they are used:
 
@@ -38,11 +38,12 @@ Modules, imported when they are used:
 - pylmdb.writer: durable writes of many threads that share commits
 - pylmdb.errors: the exceptions; each is also a name of pylmdb, as pylmdb.MapFullError
 - pylmdb.types: the types of results, and type aliases
-- pylmdb.lowlevel: liblmdb itself, by cffi
+- pylmdb.lowlevel: liblmdb itself, by cffi; get_include() is for C and Cython
 """
 
 from ._typing import TYPE_CHECKING
 from ._version import __version__
+from ._version import version_info as version_info
 from .cursor import Cursor
 from .database import Database
 from .environment import Environment, enable_drop_gil
@@ -118,6 +119,9 @@ if TYPE_CHECKING:  # the names that _lazy.py imports
     from . import tools as tools
     from . import types as types
     from . import writer as writer
+    from ._environment.version import build_info as build_info
+    from ._environment.version import get_include as get_include
+    from ._environment.version import lib_versions as lib_versions
     from ._environment.version import version
     from .errors import (
         AddrBusyError,

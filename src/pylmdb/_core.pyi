@@ -254,3 +254,38 @@ class DbSlot:
 
     def kill(self) -> None:
         """Mark the slot as dead: every Database that uses it raises from now on."""
+
+@final
+class Hold:
+    """A hold of a transaction with one of its databases, for calls of liblmdb's C functions:
+    :func:`hold` makes it.
+
+    The native transaction does not end before :meth:`release`, the end of its ``with`` block, or
+    the deallocation of this object."""
+
+    def __init__(self, txn: Transaction[Any], db: Database | None = None) -> None: ...
+    @property
+    def txn(self) -> CData:
+        """The native transaction: ``MDB_txn *``.
+
+        :raises ClosedError: the hold was released.
+        :raises ForkedError: it was acquired before ``fork()``, in the parent process."""
+
+    @property
+    def dbi(self) -> int:
+        """The number of the database in this transaction: ``MDB_dbi``.  It raises as ``txn``
+        does."""
+
+    @property
+    def released(self) -> bool:
+        """True once the hold was released."""
+
+    def release(self) -> None:
+        """End the hold; does nothing the second time.  If the transaction was ended meanwhile,
+        its native transaction ends with its last hold."""
+
+    def __enter__(self) -> Hold:
+        """Return the hold itself."""
+
+    def __exit__(self, *exc: object) -> None:
+        """Release the hold."""

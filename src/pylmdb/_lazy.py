@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = __name__.rpartition(".")[0]
 _TOOLS = {"backup_info", "bulk_load", "convert", "dump", "load", "merge", "restore", "salvage"}
+_INSTALLED = {"build_info", "get_include", "lib_versions", "version"}
 _MODULES = {"aio", "errors", "lowlevel", "types", "writer"}
 _WITH_NUMPY = {"arrays", "datasets"}
 
@@ -39,7 +40,8 @@ star_names = StarNames(sys.modules[_PACKAGE].__all__)
 def __dir__() -> list[str]:
     """Return the public names.  What needs numpy is among them if numpy is installed, because
     ``inspect.getmembers`` imports each of them."""
-    names = {*star_names, *_TOOLS, *_MODULES, "Map", "open", "verify", "writer_process"}
+    names = {*star_names, *_TOOLS, *_MODULES, *_INSTALLED}
+    names |= {"Map", "open", "verify", "version_info", "writer_process"}
     return sorted(names | _WITH_NUMPY if _has_numpy() else names)
 
 
@@ -56,7 +58,7 @@ def __getattr__(name: str) -> object:
         module = _import_module("writer.process")
     elif name in _TOOLS:
         module = _import_module("tools")
-    elif name == "version":
+    elif name in _INSTALLED:
         module = _import_module("_environment.version")
     elif name in star_names:  # the others are imported already
         module = _import_module("errors")

@@ -30,8 +30,8 @@ class SlowPaths:
     def __init__(self, ffi: CData, end_thread: Callable[..., object]) -> None:
         self._cast = ffi.cast
         # from an address to a pointer of cffi
-        self.transaction_pointer = partial(ffi.cast, "MDB_txn *")
-        self.cursor_pointer = partial(ffi.cast, "MDB_cursor *")
+        self.transaction_pointer = partial(ffi.cast, ffi.typeof("MDB_txn *"))
+        self.cursor_pointer = partial(ffi.cast, ffi.typeof("MDB_cursor *"))
         self._end_thread = end_thread
         self._thread = _threads.current
 

@@ -7,3 +7,4 @@ digits and dots, because such programs compare it.
 """
 
 __version__ = "3.1.0"
+version_info: tuple[int, ...] = tuple(int(part) for part in __version__.split("."))

@@ -10,12 +10,15 @@ code, returns -ENOSYS).
     >>> import pylmdb, pylmdb.lowlevel
     >>> env = pylmdb.open("/tmp/example")
     >>> engine = pylmdb.lowlevel.engine(env)
-    >>> with env.begin() as txn:
-    ...     engine.lib.mdb_txn_id(pylmdb.lowlevel.handle(txn))
+    >>> with env.begin() as txn, pylmdb.lowlevel.hold(txn) as hold:
+    ...     engine.lib.mdb_txn_id(hold.txn)
 
-A native handle is valid until the object that it came from ends.  The rules of ``lmdb.h`` apply
-to calls with it.  Do not close, commit or abort it, and use a write transaction only in its own
-thread.
+:func:`hold` keeps a native transaction while C code uses it.  What :func:`handle` returns is valid
+only until the object that it came from ends, which another thread may do at any time.
+
+The rules of ``lmdb.h`` apply to calls with these handles.  Do not close, commit or abort them, and
+use a write transaction only in its own thread.  C, C++ and Cython have a C API, in the
+directory :func:`pylmdb.get_include`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._base.public_names import directory
 from ._engine import Engine, engines
+from ._which_core import Hold
 from .cursor import Cursor
 from .database import Database
 from .environment import Environment
@@ -32,7 +36,7 @@ from .transaction import Transaction
 if TYPE_CHECKING:
     from ._aliases import CData
 
-__all__ = ["Engine", "database_number", "engine", "engines", "handle"]
+__all__ = ["Engine", "Hold", "database_number", "engine", "engines", "handle", "hold"]
 __dir__ = directory(__all__)
 
 
@@ -65,6 +69,27 @@ def handle(obj: Environment | Transaction[Any] | Cursor[Any]) -> CData:
     raise TypeError(
         f"handle: expected an Environment, Transaction or Cursor, not {type(obj).__name__}"
     )
+
+
+def hold(txn: Transaction[Any], db: Database | None = None) -> Hold:
+    """Hold a transaction with one of its databases, for calls of C functions.
+
+    The :class:`Hold` has the native handles, as ``hold.txn`` and ``hold.dbi``.  They are valid
+    until it is released: by the end of a ``with`` block, by ``hold.release()``, or with its last
+    reference.
+
+    A read transaction can be used by others while it is held.  If it is ended, its native
+    transaction ends with the last hold, and the map stays until then.  All other operations on a
+    write transaction raise BusyError while it is held; if it is aborted or its environment is
+    closed, that happens with the release.
+
+    :param db: a database handle; None for the database of the transaction.
+    :raises ClosedError: the transaction has ended.
+    :raises WrongThreadError: it is a write transaction of another thread.
+    :raises BusyError: an operation of the transaction is in progress in this thread.
+    :raises TypeError: ``txn`` is not a Transaction, or ``db`` not a database handle.
+    """
+    return Hold(txn, db)
 
 
 def database_number(db: Database, txn: Transaction[Any]) -> int:

@@ -515,3 +515,15 @@ def test_per_transaction_sync_and_metasync(env):
                 txn.put(repr((sync, metasync)).encode(), b"")
     assert env.stat()["entries"] == 9
     assert env.flags()["sync"] is True
+
+
+def test_what_is_installed(core):
+    assert ".".join(map(str, pylmdb.version_info)) == pylmdb.__version__
+    assert pylmdb.lib_versions() == DATA_VERSIONS
+    info = pylmdb.build_info()
+    assert info["version"] == pylmdb.__version__
+    assert info["core"] == core
+    assert info["lib_versions"] == DATA_VERSIONS
+    assert (info["c_api"] is None) == (core == "cffi")
+    assert info["hardened"]
+    assert os.path.isfile(os.path.join(pylmdb.get_include(), "pylmdb.h"))

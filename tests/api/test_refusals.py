@@ -91,7 +91,7 @@ DECIDED_TWICE = {
     # that something has ended, and when and in which process that is noticed
     "changes lost", "cursor ended", "cursor of another process", "transaction ended",
     "transaction ended from outside", "transaction ended while it began",
-    "transaction of another process",
+    "transaction of another process", "hold released", "hold of another process",
     # which database a handle means in a transaction
     "database is dead", "database is missing",
     # one condition

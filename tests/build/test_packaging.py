@@ -27,6 +27,8 @@ PLACED = {
     for name in ("LICENSE", "lmdb.h", "mdb.c", "midl.c", "midl.h", "placed.json")
 } | {f"lib/liblmdb/xxhash/{name}" for name in ("LICENSE", "xxhash.h", "placed.json")}
 
+DATA = {"pylmdb/__init__.pxd", "pylmdb/include/pylmdb.h", "pylmdb/py.typed"}
+
 pytestmark = pytest.mark.slow
 
 
@@ -170,7 +172,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         for path in (ROOT / "src/pylmdb").rglob("*.py*")
         if path.suffix in (".py", ".pyi") and "_native" not in path.parts
     }
-    assert package - extensions == sources | {"pylmdb/py.typed"}
+    assert package - extensions == sources | DATA
 
     licences = {name.partition("/licenses/")[2] for name in names if "/licenses/" in name}
     folders = [*ENGINES, "xxhash"]

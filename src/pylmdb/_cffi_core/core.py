@@ -21,6 +21,7 @@ from .environment import (
     SharedCore,
     public_classes,
 )
+from .hold import Hold
 from .transaction import TransactionCore
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "DbSlot",
     "EnvironmentCore",
     "HandleLock",
+    "Hold",
     "SharedCore",
     "TransactionCore",
     "join",

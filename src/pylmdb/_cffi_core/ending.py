@@ -42,7 +42,9 @@ _PATIENCE = 1.0
 class TransactionTree:
     """A top-level transaction and those nested in it.  They have one lock and one guard."""
 
-    __slots__ = ("busy", "dirty", "dropped_cursors", "lock", "members", "reserved", "slot")
+    __slots__ = (
+        "busy", "dirty", "dropped_cursors", "holds", "lock", "members", "reserved", "slot",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -52,6 +54,8 @@ class TransactionTree:
         self.slot: DbSlot | None = None
         # the program has memory of a page to write to, so nothing may be finished either
         self.reserved = False
+        # by identity: weak references to the holds, and the slots that these use
+        self.holds: dict[int, tuple[weakref.ref[Any], DbSlot]] = {}
         # something was revoked and must be finished
         self.dirty = False
         self.members: list[NativeTxn] = []
@@ -63,6 +67,21 @@ class TransactionTree:
         slot = self.slot
         return slot is not None and not slot.alive
 
+    @property
+    def is_held(self) -> bool:
+        """Whether C code outside of pylmdb uses it: a hold is alive."""
+        return any(hold() is not None for hold, _ in list(self.holds.values()))
+
+    @property
+    def holds_dead_slot(self) -> bool:
+        """Whether a hold uses a database that was dropped."""
+        return any(hold() and not slot.alive for hold, slot in list(self.holds.values()))
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether the program uses its memory by itself, so that nothing may be finished."""
+        return self.reserved or self.is_held
+
     def end_reservation(self) -> None:
         """The program no longer has the memory of the reservation."""
         self.reserved = False
@@ -73,9 +92,9 @@ class TransactionTree:
 
         The operation may also be further down on the stack of this thread.
         """
-        while self.dirty and not (self.busy or self.reserved or self.is_inside()):
+        while self.dirty and not (self.busy or self.must_stay or self.is_inside()):
             with self.lock:
-                if self.busy or self.reserved:
+                if self.busy or self.must_stay:
                     return
                 try:
                     self.busy = True
@@ -189,8 +208,8 @@ class NativeTxn:
 
     @property
     def waits_for_caller(self) -> bool:
-        """Its end waits for a reservation, or for an operation of the calling thread."""
-        return self.tree.reserved or self.tree.is_inside()
+        """Its end waits for a reservation, a hold, or an operation of the calling thread."""
+        return self.tree.must_stay or self.tree.is_inside()
 
     def revoke(self) -> None:
         """End it and its children for the program, and natively as soon as possible.

@@ -136,6 +136,8 @@ class SharedCore:
             for txn in [reference() for reference in list(self._children.values())]
             if txn is not None and txn._native is not None
         }
+        if any(each.holds_dead_slot for each in trees):
+            return True
         return any(each.busy and each.uses_dead_slot for each in trees if each is not own)
 
     def _take_slot(self, ptr: Any, txn: Any, name: bytes | None, found: Any) -> DbSlot:

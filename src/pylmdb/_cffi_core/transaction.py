@@ -218,7 +218,13 @@ class TransactionCore(Caller):
         """Call ``operation(native transaction, *args)`` if it is allowed; else raise."""
         return self._guard(False, operation, args)
 
-    def _guard(self, ending: bool, operation: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _guard(
+        self,
+        ending: bool,
+        operation: Callable[..., Any],
+        args: tuple[Any, ...],
+        holding: bool = False,
+    ) -> Any:
         native = self._native
         if native is None:
             raise refusal("transaction never begun")
@@ -233,9 +239,11 @@ class TransactionCore(Caller):
                     tree.busy, tree.slot = True, None
                     if native.children and not ending:
                         free_dropped(lambda: not native.has_open_child)
-                    if tree.dirty and not tree.reserved:
+                    if tree.holds and native.thread and not holding:
+                        free_dropped(lambda: not tree.is_held)
+                    if tree.dirty and not tree.must_stay:
                         tree.finish_revoked()
-                    self._check(native, ending)
+                    self._check(native, ending, holding)
                     return operation(native.txn.ptr, *args)
                 finally:
                     tree.busy = False
@@ -267,13 +275,15 @@ class TransactionCore(Caller):
             native.revoke()
         return native
 
-    def _check(self, native: NativeTxn, ending: bool) -> None:
+    def _check(self, native: NativeTxn, ending: bool, holding: bool) -> None:
         ended = native.revoked or not native.txn.ptr
         foreign = bool(self._thread) and self._thread != _threads.current().number
         reserved = native.tree.reserved
+        # A snapshot does not change, so a read transaction can be used while it is held.
+        held = not holding and bool(native.thread) and native.tree.is_held
         nesting = not ending and native.has_open_child
-        if ended or foreign or reserved or nesting:
-            self._refuse(self._lib.pylmdb_use_refusal(ended, foreign, reserved, nesting))
+        if ended or foreign or reserved or held or nesting:
+            self._refuse(self._lib.pylmdb_use_refusal(ended, foreign, reserved, held, nesting))
 
     def _slot_in(self, ptr: Any, db: Any) -> DbSlot:
         """Return the slot of a database handle; raise InvalidParameterError if it is dead."""

@@ -74,6 +74,17 @@ REFUSALS: dict[str, Refusal] = {
         "the buffer of reserve() is still in use; leave its block, and drop all slices and arrays"
         " of it, before the transaction does anything else",
     ),
+    "transaction held": _of(
+        BusyError,
+        "this transaction is held by lowlevel.hold() or by C code (PyLMDB_Acquire)",
+        "release the hold first",
+    ),
+    "hold released": _of(ClosedError, "this hold was released", "make another one"),
+    "hold of another process": _of(
+        ForkedError,
+        "this hold was acquired before fork(), and belongs to the parent process",
+        "release it, and acquire another one in this process",
+    ),
     "changes lost": _of(
         ResourceWarning,
         "a write transaction of {!r} was left without commit() or abort(); its changes are lost",

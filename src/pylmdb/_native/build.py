@@ -149,7 +149,7 @@ def core_extension() -> Extension:
     return Extension(
         "pylmdb._core",
         [*sources_in("core"), *WITHOUT_ENGINE],
-        include_dirs=[str(NATIVE), core_docs()],
+        include_dirs=[str(NATIVE), "src/pylmdb/include", core_docs()],
         define_macros=macros(),
         extra_compile_args=compiler_flags(),
         extra_link_args=linker_flags(),

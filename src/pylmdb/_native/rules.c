@@ -3,7 +3,7 @@
 #include "rules.h"
 
 const char *pylmdb_use_refusal(int is_ended, int of_another_thread, int has_reservation,
-                               int has_child)
+                               int is_held, int has_child)
 {
     if (is_ended)
         return "transaction ended";
@@ -11,6 +11,8 @@ const char *pylmdb_use_refusal(int is_ended, int of_another_thread, int has_rese
         return "transaction of another thread";
     if (has_reservation)
         return "transaction with a reservation";
+    if (is_held)
+        return "transaction held";
     return has_child ? "transaction with a child" : NULL;
 }
 

@@ -10,7 +10,7 @@
 /* cdef: begin */
 /* An operation on a transaction. */
 const char *pylmdb_use_refusal(int is_ended, int of_another_thread, int has_reservation,
-                               int has_child);
+                               int is_held, int has_child);
 /* A child, before pylmdb_use_refusal() is asked about its parent. */
 const char *pylmdb_child_refusal(int write, int read_only_children, int parent_is_inherited,
                                  int parent_is_open, int parent_writes, int same_environment);

@@ -71,7 +71,7 @@ typedef struct {
     PyObject *module; /* not owned: it owns the state */
     PyTypeObject *transaction_type, *cursor_type, *iterator_type, *range_type;
     PyTypeObject *shared_type, *slot_type, *exporter_type, *lease_type, *environment_type;
-    PyTypeObject *database_type, *lock_type;
+    PyTypeObject *database_type, *lock_type, *hold_type;
     /* the classes of new objects, set by publish() */
     PyObject *transaction_class, *cursor_class, *database_class;
     /* functions and classes in Python, which take_python_side() imports */
@@ -221,8 +221,10 @@ typedef struct Transaction {
     /* the top-level transaction of its tree: itself or an ancestor */
     struct Transaction *top;
     /* In the top-level one: how many operations are in progress that run Python code or have
-     * released the GIL, and how many copies are. */
+     * released the GIL, and how many copies, and native holds of read transactions, are. */
     int holders, copiers;
+    /* in the top-level one: how many of the holders are native holds (hold.c) */
+    int held;
     /* In the top-level one: the count of forks in which the tree may be used, negative if by its
      * thread only; 0 while there are holders.  See is_usable(). */
     int usable_in;
@@ -246,6 +248,7 @@ typedef struct Transaction {
     /* a memoryview of the whole map, made with the first view */
     PyObject *whole;
     NativeCursor *cursors;
+    struct native_hold *native_holds;
     struct Transaction *children, *next_sibling;
     struct Transaction *older, *newer;
     /* owned references to what it uses */
@@ -405,6 +408,11 @@ static inline void allow_use(Transaction *top)
     if (!top->holders)
         top->usable_in = top->thread ? -generation : generation;
 }
+/* Only C code outside of pylmdb holds the tree: no operation is in progress. */
+static inline int is_held(const Transaction *top)
+{
+    return top->held && top->held == top->holders;
+}
 void hold(Transaction *txn);
 void release(Transaction *txn);
 void finish_waiting(Transaction *top);
@@ -438,6 +446,11 @@ Transaction *new_transaction(CoreState *state, PyTypeObject *type);
 int transaction_traverse(Transaction *self, visitproc visit, void *arg);
 void transaction_dealloc(Transaction *self);
 
+/* -- capi.c -- */
+
+/* Add the capsule with the C API to the module. */
+int add_capi(PyObject *module);
+
 /* -- numbers.c -- */
 
 PyObject *environment_stat(PyObject *, PyObject *);
@@ -450,7 +463,7 @@ PyObject *transaction_stat(PyObject *, PyObject *const *, Py_ssize_t, PyObject *
 /* -- the types -- */
 
 extern PyType_Spec transaction_spec, cursor_spec, iterator_spec, range_spec, shared_spec, slot_spec,
-    exporter_spec, lease_spec, environment_spec, database_spec, lock_spec;
+    exporter_spec, lease_spec, environment_spec, database_spec, lock_spec, hold_spec;
 /* Objects of a type are as large as its struct. */
 #define TYPE_SPEC(type, public_name, of, more_flags) \
     PyType_Spec type##_spec = { \

@@ -9,58 +9,6 @@
 #define ARGUMENT_NAME(symbol, name) #name,
 static const char *const argument_names[ARG_COUNT] = {EACH_ARGUMENT(ARGUMENT_NAME)};
 
-CoreState *state_of(PyTypeObject *type)
-{
-#if PY_VERSION_HEX >= 0x030B0000
-    PyObject *module = PyType_GetModuleByDef(type, &core_module);
-
-    return module ? PyModule_GetState(module) : NULL;
-#else
-    Py_ssize_t i;
-
-    for (i = 0; type->tp_mro && i < PyTuple_GET_SIZE(type->tp_mro); i++) {
-        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
-        PyObject *module;
-
-        if (!(base->tp_flags & Py_TPFLAGS_HEAPTYPE))
-            continue;
-        module = ((PyHeapTypeObject *)base)->ht_module;
-        if (module && PyModule_GetDef(module) == &core_module)
-            return PyModule_GetState(module);
-    }
-    PyErr_SetString(PyExc_TypeError, "not a type of pylmdb's core");
-    return NULL;
-#endif
-}
-
-PyObject *get_typed(PyObject *self, void *closure)
-{
-    const TypedField *field = closure;
-    PyObject *value = *(PyObject **)((char *)self + field->offset);
-
-    return Py_NewRef(value ? value : Py_None);
-}
-
-int set_typed(PyObject *self, PyObject *value, void *closure)
-{
-    const TypedField *field = closure;
-    PyObject **const at = (PyObject **)((char *)self + field->offset);
-    CoreState *state = state_of(Py_TYPE(self));
-    PyTypeObject *type;
-
-    if (!state)
-        return -1;
-    type = *(PyTypeObject **)((char *)state + field->type);
-    if (value == Py_None && field->or_none) {
-        value = NULL;
-    } else if (!value || !PyObject_TypeCheck(value, type)) {
-        PyErr_Format(PyExc_TypeError, "%s must be a %s", field->name, type->tp_name);
-        return -1;
-    }
-    Py_XSETREF(*at, Py_XNewRef(value));
-    return 0;
-}
-
 /* -- engines ------------------------------------------------------------------- */
 
 /* What the core shares with the engines. */
@@ -183,8 +131,11 @@ static PyObject *core_publish(PyObject *module, PyObject *object)
     if (own_all(class, base) || inherit_slot(class, base, "__init__") ||
         inherit_slot(class, base, "__iter__") || inherit_slot(class, base, "__contains__"))
         return NULL;
-    if (base == state->transaction_type)
+    if (base == state->transaction_type) {
         Py_XSETREF(state->transaction_class, Py_NewRef(object));
+        if (add_capi(module)) /* here, because with the core in cffi there is none */
+            return NULL;
+    }
     if (base == state->cursor_type)
         Py_XSETREF(state->cursor_class, Py_NewRef(object));
     if (base == state->database_type)
@@ -257,7 +208,9 @@ static int core_exec(PyObject *module)
                    add_type(module, &environment_spec, &state->environment_type) ||
                    add_type(module, &database_spec, &state->database_type) ||
                    add_type(module, &lock_spec, &state->lock_type) ||
-                   PyModule_AddStringConstant(module, "VERSION", PYLMDB_VERSION_STRING)
+                   add_type(module, &hold_spec, &state->hold_type) ||
+                   PyModule_AddStringConstant(module, "VERSION", PYLMDB_VERSION_STRING) ||
+                   PyModule_AddStringConstant(module, "COMPILER", __VERSION__)
                ? -1
                : 0;
 }
@@ -266,7 +219,7 @@ static int core_exec(PyObject *module)
 #define EACH_OBJECT(each) \
     each(transaction_type); each(cursor_type); each(iterator_type); each(range_type); \
     each(shared_type); each(slot_type); each(exporter_type); each(lease_type); \
-    each(environment_type); each(database_type); each(lock_type); \
+    each(environment_type); each(database_type); each(lock_type); each(hold_type); \
     each(transaction_class); each(cursor_class); each(database_class); \
     each(error); each(database_error); each(open_db_error); each(refusal); \
     each(successor); each(record_count); each(next_number); \

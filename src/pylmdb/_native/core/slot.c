@@ -2,6 +2,7 @@
 /* DbSlot: a native database handle.  It dies once and is never revived. */
 #include "core.h"
 #include "core_docs.h"
+#include "native_holds.h"
 
 /* -- opening -------------------------------------------------------------------- */
 
@@ -85,7 +86,8 @@ static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
     const Transaction *txn;
 
     for (txn = shared->newest; txn; txn = txn->older)
-        if (txn->top->holders && !(opener && txn->top == opener->top) && uses_dead_slot(txn))
+        if (holds_dead_slot(txn) ||
+            (txn->top->holders && !(opener && txn->top == opener->top) && uses_dead_slot(txn)))
             return 1;
     return 0;
 }

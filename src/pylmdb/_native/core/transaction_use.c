@@ -28,12 +28,12 @@ int refuse(Transaction *txn, int ending)
         return refuse_named(state, "transaction never begun");
     if (is_inherited(txn) && resume_transaction(txn))
         return -1;
-    while (txn->top->holders && !txn->top->reserved)
+    while (txn->top->holders && !txn->top->reserved && !is_held(txn->top))
         if (refuse_busy(txn))
             return -1;
     refusal = pylmdb_use_refusal(txn->revoked || !txn->native.ptr,
                                  txn->thread && txn->thread != current_thread(), txn->top->reserved,
-                                 txn->children && !ending);
+                                 is_held(txn->top), txn->children && !ending);
     if (refusal)
         return refuse_named(state, refusal);
     return txn->waiting ? put_waiting(txn) : 0;

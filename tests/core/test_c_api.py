@@ -1,0 +1,666 @@
+# SPDX-License-Identifier: MIT
+"""The C API (pylmdb.h), used by tests/support/capi_user.c as another library would."""
+
+import gc
+import importlib.util
+import os
+import re
+import struct
+import subprocess
+import sys
+import threading
+
+import extensions
+import pytest
+from programs import in_child, in_thread, in_threads, raised_by, run
+from project import ROOT
+
+import pylmdb
+from pylmdb import lowlevel
+
+SOURCE = ROOT / "tests" / "support" / "capi_user.c"
+HEADER = ROOT / "src" / "pylmdb" / "include" / "pylmdb.h"
+# pylmdb.h as it was with each minor number
+OLD_HEADERS = sorted((ROOT / "tests" / "support" / "headers").iterdir())
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("PYLMDB_CORE", "c") != "c" or sys.implementation.name != "cpython",
+    reason="only the C core has the C API",
+)
+
+FIRST, GET_BOTH, GET_BOTH_RANGE, CURRENT, LAST, LAST_DUP, NEXT = 0, 2, 3, 4, 6, 7, 8
+NEXT_DUP, PREV, SET_KEY, SET_RANGE = 9, 12, 16, 17
+NOOVERWRITE, NODUPDATA, APPEND = 0x10, 0x20, 0x20000
+REVERSE, EXCLUDE_START, INCLUDE_STOP, NO_VALUES = 1, 2, 4, 8
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("capi")
+
+
+@pytest.fixture(scope="module")
+def user(folder):
+    path = extensions.compile_extension(SOURCE, folder)
+    spec = importlib.util.spec_from_file_location("capi_user", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def db(env):
+    db = env.open_db(b"db")
+    with env.begin(db, write=True) as txn:
+        for number in range(100):
+            txn.put(b"%03d" % number, b"v%d" % number)
+    return db
+
+
+@pytest.fixture
+def duplicates(env):
+    db = env.open_db(b"duplicates", dupsort=True)
+    with env.begin(db, write=True) as txn:
+        for key in b"a", b"b":
+            for value in b"1", b"2", b"3":
+                txn.put(key, value)
+    return db
+
+
+class Holding:
+    """A hold for a with statement."""
+
+    def __init__(self, user, *args):
+        self.user, self.args = user, args
+
+    def __enter__(self):
+        self.hold = self.user.acquire(*self.args)
+        return self.hold
+
+    def __exit__(self, *exc):
+        self.user.release(self.hold)
+
+
+def test_objects(user, env, db):
+    class Special(pylmdb.Environment):
+        pass
+
+    with env.begin() as txn:
+        objects = [env, txn, txn.cursor(), db]
+        for number, each in enumerate(objects):
+            assert user.kinds(each) == tuple(int(number == kind) for kind in range(4))
+    for other in (None, 7, Special, object(), lowlevel):
+        assert user.kinds(other) == (0, 0, 0, 0)
+    assert user.kinds(Special.__new__(Special)) == (1, 0, 0, 0)
+
+
+def test_open_begin_commit(user, tmp_path, lib_version):
+    path = str(tmp_path / "env")
+    env = user.open(path, {"lib_version": lib_version})
+    again = user.open(path)
+    assert type(env) is pylmdb.Environment
+    txn = user.begin(env, True, -1)
+    assert txn.put(b"k", b"v")
+    with pytest.raises(pylmdb.BusyError, match="this thread has a write transaction"):
+        user.begin(again, True, -1)
+    with pytest.raises(pylmdb.LockTimeoutError):
+        in_thread(lambda: user.begin(again, True, 0))
+    user.commit(txn)
+    txn = user.begin(again, False, -1)
+    assert txn.get(b"k") == b"v"
+    user.abort(txn)
+    for function in (user.commit, user.abort):
+        with pytest.raises(TypeError, match="txn must be a Transaction, not NoneType"):
+            function(None)
+    with pytest.raises(pylmdb.ClosedError):
+        user.commit(txn)
+    with pytest.raises(TypeError, match="env must be an Environment, not int"):
+        user.begin(7, True, -1)
+    with pytest.raises(pylmdb.PathNotFoundError):
+        user.open(str(tmp_path / "none"), {"create": False})
+    with pytest.raises(TypeError, match="mapsize"):
+        user.open(path, {"mapsize": 1})
+
+
+def test_acquire_refuses(user, env, db):
+    with env.begin() as txn:
+        for wrong in (None, env, db):
+            with pytest.raises(TypeError, match="txn must be a Transaction"):
+                user.acquire(wrong)
+        with pytest.raises(TypeError, match="db must be a database handle"):
+            user.acquire(txn, b"db")
+    with pytest.raises(pylmdb.ClosedError):
+        user.acquire(txn)
+
+
+def test_records(user, env, db):
+    with env.begin(write=True) as txn:
+        with Holding(user, txn, db) as hold:
+            assert user.shown(hold)[1:] == (2, 0)
+            assert user.get(hold, b"007") == b"v7"
+            assert user.get(hold, b"none") is None
+            assert user.put(hold, b"new", b"1") is True
+            assert user.put(hold, b"new", b"2", NOOVERWRITE) is False
+            assert user.put(hold, b"zz", None, APPEND) is True
+            assert user.put(hold, b"a", b"", APPEND) is False
+            assert user.get(hold, b"zz") == b""
+            assert user.delete(hold, b"new") is True
+            assert user.delete(hold, b"new") is False
+        assert txn.get(b"zz", db=db) == b""
+    with env.begin(db) as txn, Holding(user, txn, None) as hold:
+        assert user.get(hold, b"zz") == b""
+
+
+def test_records_with_duplicates(user, env, duplicates):
+    with env.begin(duplicates, write=True) as txn, Holding(user, txn) as hold:
+        assert user.get(hold, b"a") == b"1"
+        assert user.put(hold, b"a", b"2", NODUPDATA) is False
+        assert user.delete(hold, b"a", b"2") is True
+        assert user.delete(hold, b"a", b"2") is False
+        assert user.delete(hold, b"b") is True
+        assert user.get(hold, b"b") is None
+        assert user.get(hold, b"a") == b"1"
+
+
+def test_failures_say_what_was_wrong(user, env, db, duplicates):
+    longest = env.max_key_size()
+    ints = env.open_db(b"ints", integerkey=True)
+    with env.begin(write=True) as txn:
+        with Holding(user, txn, db) as hold:
+            with pytest.raises(pylmdb.BadValsizeError, match=f"key has {longest + 1} bytes"):
+                user.put(hold, bytes(longest + 1), b"")
+            with pytest.raises(pylmdb.BadValsizeError, match="put: key is empty"):
+                user.put(hold, b"", b"v")
+            with pytest.raises(pylmdb.BadValsizeError, match="put: key is empty"):
+                user.put(hold, None, b"v")
+            with pytest.raises(pylmdb.InvalidParameterError):
+                user.put(hold, b"k", b"v", 0x10000)  # MDB_RESERVE
+            with pytest.raises(pylmdb.NotFoundError):
+                user.missing(hold)
+            with pytest.raises(pylmdb.Error):
+                user.missing(hold, -30796)
+        with Holding(user, txn, ints) as hold:
+            with pytest.raises(pylmdb.BadValsizeError, match="get: key has 3 bytes"):
+                user.get(hold, b"abc")
+            assert user.put(hold, struct.pack("=I", 1), b"")
+            with pytest.raises(pylmdb.BadValsizeError):
+                user.range(hold, None, b"12345678", 0, lambda key, value: None)
+        match = "value has 9999 bytes"
+        with Holding(user, txn, duplicates) as hold, pytest.raises(pylmdb.Error, match=match):
+            user.put(hold, b"k", bytes(9999))
+        name = b"db" + b"\0" * (env.lib_version()[0])
+        match = "b'db' is the name of a named"
+        with Holding(user, txn) as hold, pytest.raises(pylmdb.IncompatibleError, match=match):
+            user.put(hold, name, b"")
+    with env.begin() as txn, Holding(user, txn, db) as hold:
+        with pytest.raises(pylmdb.ReadonlyError, match="put: this is a read transaction"):
+            user.put(hold, b"k", b"v")
+        with pytest.raises(pylmdb.ReadonlyError):
+            user.delete(hold, b"001")
+        assert user.get(hold, b"001") == b"v1"
+
+
+def test_views_keep_the_snapshot(user, env, db):
+    txn = env.begin(db)
+    hold = user.acquire(txn)
+    view = user.view(hold, b"007")
+    with pytest.raises(ValueError, match="not in the memory map"):
+        user.view(hold, b"007", 1 << 44)
+    txn.abort()
+    with pytest.raises(pylmdb.ClosedError):
+        user.view(hold, b"007")
+    user.release(hold)
+    assert view == b"v7"
+    assert view.readonly
+    assert env.info()["pinned"] == 1
+    with env.begin(db, write=True) as txn:
+        txn.put(b"007", b"changed")
+    assert view == b"v7"
+    del view
+    assert env.info()["pinned"] == 0
+
+
+def test_views_of_a_write_transaction_are_copies(user, env, db):
+    with env.begin(db, write=True) as txn:
+        with Holding(user, txn) as hold:
+            view = user.view(hold, b"007")
+            user.put(hold, b"007", b"changed")
+        assert view == b"v7"
+        assert view.readonly
+
+
+def collected(user, hold, start=None, stop=None, flags=0, limit=None):
+    records = []
+
+    def add(key, value):
+        records.append((key, value))
+        return True if len(records) == limit else None
+
+    assert user.range(hold, start, stop, flags, add) == (7 if len(records) == limit else 0)
+    return records
+
+
+def test_ranges(user, env, db, duplicates):
+    with env.begin(db) as txn, Holding(user, txn) as hold:
+        for bounds in (None, None), (b"01", b"020"), (b"099", None), (b"x", b"y"), (b"5", b"1"):
+            for flags in range(16):
+                assert collected(user, hold, *bounds, flags) == [
+                    (key, None if flags & NO_VALUES else value)
+                    for key, value in txn.range(
+                        *bounds, reverse=bool(flags & REVERSE),
+                        include_start=not flags & EXCLUDE_START,
+                        include_stop=bool(flags & INCLUDE_STOP),
+                    )
+                ]  # fmt: skip
+        assert len(collected(user, hold, limit=3)) == 3
+        with pytest.raises(ZeroDivisionError):
+            user.range(hold, None, None, 0, lambda key, value: 1 // 0)
+    with env.begin(duplicates) as txn, Holding(user, txn) as hold:
+        assert collected(user, hold) == list(txn.range())
+
+
+def test_a_range_whose_function_writes(user, env, db):
+    with env.begin(db, write=True) as txn, Holding(user, txn) as hold:
+        seen = []
+
+        def change(key, value):
+            seen.append(key)
+            user.delete(hold, key)
+            user.put(hold, b"!" + key, bytes(1000))
+
+        assert user.range(hold, b"0", None, 0, change) == 0
+        assert seen == [b"%03d" % number for number in range(100)]
+        assert len(collected(user, hold)) == 100
+
+
+def test_cursors(user, env, db):
+    with env.begin(db) as txn, Holding(user, txn) as hold:
+        cursor = user.open_cursor(hold)
+        assert user.move(hold, cursor, CURRENT) is None
+        assert user.move(hold, cursor, NEXT) == (b"000", b"v0")
+        assert user.move(hold, cursor, CURRENT) == (b"000", b"v0")
+        assert user.move(hold, cursor, LAST) == (b"099", b"v99")
+        assert user.move(hold, cursor, NEXT) is None
+        assert user.move(hold, cursor, SET_KEY, b"050") == (b"050", b"v50")
+        assert user.move(hold, cursor, PREV) == (b"049", b"v49")
+        assert user.move(hold, cursor, SET_RANGE, b"0500") == (b"051", b"v51")
+        assert user.move(hold, cursor, SET_RANGE, b"") == (b"000", b"v0")
+        assert user.move(hold, cursor, SET_KEY, b"none") is None
+        for movement in (5, 10, 15, 18, 99, -1):
+            with pytest.raises(pylmdb.InvalidParameterError):
+                user.move(hold, cursor, movement)
+        user.close_cursor(cursor)
+        user.open_cursor(hold)  # the release closes it
+
+
+def test_cursors_among_duplicates(user, env, duplicates):
+    with env.begin(duplicates, write=True) as txn, Holding(user, txn) as hold:
+        cursor = user.open_cursor(hold)
+        assert user.move(hold, cursor, GET_BOTH, b"a", b"2") == (b"a", b"2")
+        assert user.move(hold, cursor, GET_BOTH_RANGE, b"b", b"0") == (b"b", b"1")
+        with pytest.raises(pylmdb.BadValsizeError, match="cursor: value is empty"):
+            user.move(hold, cursor, GET_BOTH_RANGE, b"b", b"")
+        assert user.move(hold, cursor, LAST_DUP) == (b"b", b"3")
+        assert user.move(hold, cursor, NEXT_DUP) is None
+        assert user.move(hold, cursor, SET_KEY, b"a") == (b"a", b"1")
+        assert user.put(hold, b"a", b"11")
+        assert user.move(hold, cursor, NEXT_DUP) == (b"a", b"11")
+        assert user.delete_at(hold, cursor) is True
+        assert user.move(hold, cursor, CURRENT) == (b"a", b"2")
+        assert user.delete_at(hold, cursor, True) is True
+        assert user.move(hold, cursor, CURRENT) == (b"b", b"1")
+
+
+def test_a_cursor_deletes(user, env, db):
+    with env.begin(db, write=True) as txn:
+        with Holding(user, txn) as hold:
+            cursor = user.open_cursor(hold)
+            assert user.move(hold, cursor, FIRST)
+            for _ in range(100):
+                assert user.delete_at(hold, cursor) is True
+            assert user.delete_at(hold, cursor) is False
+        assert txn.first() is None
+
+
+def test_writes_move_the_cursors_of_python(user, env, db, duplicates):
+    """A Cursor notices what was written through the C API since."""
+    with env.begin(write=True) as txn:
+        cursor, other = txn.cursor(db), txn.cursor(duplicates)
+        assert cursor.set_key(b"050")
+        assert other.set_key_dup(b"a", b"1")
+        with Holding(user, txn, db) as hold:
+            user.put(hold, b"050", b"new value, that is longer")
+            user.put(hold, b"0501", bytes(2000))
+        with Holding(user, txn, duplicates) as hold:
+            user.put(hold, b"a", b"11")
+        assert cursor.item() == (b"050", b"new value, that is longer")
+        assert cursor.next()
+        assert cursor.key() == b"0501"
+        assert other.next_dup()
+        assert other.value() == b"11"
+
+
+def test_without_the_gil_while_the_transaction_ends(user, env, db):
+    """A loop in C reads on while another thread ends the transaction and closes the file."""
+    txn = env.begin(db)
+    total = sum(sum(value) for value in txn.range(keys=False))
+    user.tell(False)
+    start = user.rounds_made()
+
+    def read():
+        with Holding(user, txn) as hold:
+            assert user.read_all(hold) == total
+
+    def end():
+        while user.rounds_made() - start < 4:
+            pass
+        txn.abort()
+        env.close()
+        gc.collect()
+        after = user.rounds_made()
+        while user.rounds_made() - after < 4:
+            pass
+        user.tell(True)
+
+    in_threads(read, read, end)
+
+
+def test_a_forked_child(user, env, db):
+    txn = env.begin(db)
+    hold = user.acquire(txn)
+    cursor = user.open_cursor(hold)
+
+    def child():
+        for action in (
+            lambda: user.get(hold, b"001"),
+            lambda: user.put(hold, b"001", b""),
+            lambda: user.delete(hold, b"001"),
+            lambda: user.range(hold, None, None, 0, print),
+            lambda: user.open_cursor(hold),
+            lambda: user.move(hold, cursor, NEXT),
+            lambda: user.delete_at(hold, cursor),
+            lambda: user.view(hold, b"001"),
+        ):
+            assert raised_by(action) is pylmdb.ForkedError
+        with Holding(user, txn) as own:
+            assert user.get(own, b"001") == b"v1"
+            user.release(hold)
+            assert user.get(own, b"001") == b"v1"
+        os._exit(0)
+
+    assert in_child(child) == 0
+    assert user.move(hold, cursor, NEXT) == (b"000", b"v0")
+    user.release(hold)
+    txn.abort()
+    env.reader_check()
+    assert env.reader_list() == []
+
+
+STORM = """\
+import faulthandler, random
+sys.path.insert(0, FOLDER)
+import capi_user as user
+until = time.monotonic() + float(SECONDS)
+env = pylmdb.open(path, lib_version=lib_version)
+db = env.open_db(b"db")
+with env.begin(db, write=True) as txn:
+    for number in range(300):
+        txn.put(b"%03d" % number, bytes(random.randrange(3000)))
+shared = [env.begin(db)]
+ALLOWED = pylmdb.Error, OSError
+user.tell(True)
+
+def some(*functions):
+    generator = random.Random(threading.get_ident())
+    def loop():
+        while time.monotonic() < until:
+            try:
+                generator.choice(functions)(generator)
+            except ALLOWED:
+                pass
+    return loop
+
+def read(generator):
+    hold = user.acquire(shared[0])
+    try:
+        user.read_all(hold)
+        user.move(hold, user.open_cursor(hold), 8)
+        view = user.view(hold, b"%03d" % generator.randrange(300))
+        bytes(view)
+    finally:
+        user.release(hold)
+
+def read_again(generator):
+    txn = env.begin(db)
+    holds = [user.acquire(txn) for _ in range(3)]
+    txn.abort()
+    user.read_all(holds.pop(generator.randrange(3)))
+    for hold in holds:
+        user.read_all(hold)
+
+def leave(generator):
+    txn = env.begin(db, write=True, timeout=1)
+    hold = user.acquire(txn)
+    user.put(hold, b"lost", b"")
+    txn.abort()
+    user.release(hold)
+
+def write(generator):
+    txn = env.begin(db, write=True, timeout=1)
+    hold = user.acquire(txn)
+    try:
+        user.put(hold, b"%03d" % generator.randrange(300), bytes(generator.randrange(9000)))
+        user.delete(hold, b"%03d" % generator.randrange(300))
+        user.range(hold, None, None, 1, lambda key, value: True)
+    finally:
+        user.release(hold)
+    txn.commit()
+
+def end(generator):
+    shared[0].abort()
+    shared[0] = env.begin(db)
+
+def close(generator):
+    global env, db
+    old, env = env, pylmdb.open(path)
+    db = env.open_db(b"db")
+    shared[0] = env.begin(db)
+    old.close()
+
+def compact(generator):
+    env.compact()
+
+def fork(generator):
+    def child():
+        try:
+            read(generator)
+        except ALLOWED:
+            pass
+        os._exit(0)
+    assert in_child(child) == 0
+
+in_threads(some(read), some(read, read_again), some(write, leave),
+           some(end, end, close, compact, *([fork] if FORKS else [])))
+print("done")
+"""
+
+
+def storm(folder, seconds, path, lib_version, forks=True):
+    names = f"FOLDER, SECONDS, FORKS = {str(folder)!r}, {seconds}, {forks}\n"
+    return run(names + STORM, path, lib_version)
+
+
+def test_a_storm(user, folder, tmp_path, lib_version):
+    assert storm(folder, 1, tmp_path / "env", lib_version) == "done\n"
+
+
+@pytest.mark.slow
+def test_a_long_storm(user, folder, tmp_path, lib_version):
+    assert storm(folder, 30, tmp_path / "env", lib_version) == "done\n"
+
+
+def test_no_reference_is_lost(user, env, db):
+    txn = env.begin(db)
+    hold = user.acquire(txn)
+    before = [sys.getrefcount(each) for each in (txn, db, env)]
+    for _ in range(100):
+        user.release(user.acquire(txn, db))
+        user.move(hold, user.open_cursor(hold), NEXT)
+        user.view(hold, b"001")
+        raised_by(user.put, hold, bytes(9999), b"")
+        raised_by(user.acquire, txn, b"wrong")
+    assert [sys.getrefcount(each) for each in (txn, db, env)] == before
+    user.release(hold)
+
+
+# -- the header, and the numbers of the ABI ------------------------------------------------
+
+
+def import_error(path):
+    """Return what ImportError says when a program imports an extension."""
+    source = (
+        f"import sys; sys.path.insert(0, {str(path.parent)!r}); import {path.name.split('.')[0]}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=False
+    )
+    return done.stderr.splitlines()[-1] if done.returncode else None
+
+
+def changed_header(folder, **numbers):
+    text = HEADER.read_text()
+    for name, value in numbers.items():
+        text, count = re.subn(rf"(#define {name}) \d+", rf"\1 {value}", text)
+        assert count == 1
+    folder.mkdir(parents=True)
+    (folder / "pylmdb.h").write_text(text)
+    return f"-I{folder}"
+
+
+def test_an_extension_for_another_major_number_is_refused(tmp_path):
+    flag = changed_header(tmp_path / "header", PYLMDB_ABI_MAJOR=2)
+    said = import_error(extensions.compile_extension(SOURCE, tmp_path, flag))
+    assert re.fullmatch(
+        r"ImportError: this extension was compiled for the C API 2\.\d+ of pylmdb, and pylmdb "
+        rf"{pylmdb.__version__} has 1\.\d+; install a newer pylmdb",
+        said,
+    )
+    flag = changed_header(tmp_path / "older" / "header", PYLMDB_ABI_MAJOR=0)
+    said = import_error(extensions.compile_extension(SOURCE, tmp_path / "older", flag))
+    assert said.endswith("compile it again, with the header of this pylmdb")
+
+
+def test_an_extension_for_a_later_minor_number_is_refused(tmp_path):
+    flag = changed_header(tmp_path / "header", PYLMDB_ABI_MINOR=99)
+    said = import_error(extensions.compile_extension(SOURCE, tmp_path, flag))
+    assert "for the C API 1.99 of pylmdb" in said
+    assert said.endswith("install a newer pylmdb")
+
+
+@pytest.mark.parametrize("header", OLD_HEADERS, ids=lambda path: path.name)
+def test_an_extension_for_an_earlier_header_works(header, tmp_path):
+    """An extension that was compiled with a header of the past, as it was then."""
+    include = tmp_path / "include"
+    include.mkdir()
+    (include / "pylmdb.h").write_text((header / "pylmdb.h").read_text())
+    extensions.compile_extension(header / "capi_user.c", tmp_path, f"-I{include}")
+    source = f"""
+import sys, tempfile
+sys.path.insert(0, {str(tmp_path)!r})
+import capi_user as user
+with tempfile.TemporaryDirectory() as path, user.open(path) as env:
+    txn = user.begin(env, True, -1)
+    hold = user.acquire(txn)
+    assert user.put(hold, b"k", b"v") and user.get(hold, b"k") == b"v"
+    assert user.move(hold, user.open_cursor(hold), 8) == (b"k", b"v")
+    assert user.range(hold, None, None, 0, lambda key, value: None) == 0
+    assert user.view(hold, b"k") == b"v"
+    user.release(hold)
+    user.commit(txn)
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)
+
+
+def members(header):
+    """Return the members of the table of functions, in order, without blanks."""
+    table = re.search(
+        r"typedef struct PyLMDB_API \{(.*?)\n\} PyLMDB_API;", header.read_text(), re.S
+    )
+    text = re.sub(r"/\*.*?\*/", "", table[1], flags=re.DOTALL)
+    return [re.sub(r"\s+", " ", each).strip() for each in text.split(";") if each.strip()]
+
+
+def test_the_table_has_only_grown():
+    """A change that is not an addition needs another major number, and a new stored header."""
+    assert OLD_HEADERS
+    now = members(HEADER)
+    for header in OLD_HEADERS:
+        then = members(header / "pylmdb.h")
+        assert now[: len(then)] == then, header.name
+    minor = re.search(r"#define PYLMDB_ABI_MINOR (\d+)", HEADER.read_text())[1]
+    newest = members(ROOT / "tests" / "support" / "headers" / f"1.{minor}" / "pylmdb.h")
+    assert newest == now, "new members need a new minor number"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "standard"), [("cc", "c11"), ("c++", "c++11"), ("c++", "c++20")]
+)
+def test_the_header_is_self_contained(compiler, standard, tmp_path):
+    suffix = "c" if compiler == "cc" else "cc"
+    source = tmp_path / f"alone.{suffix}"
+    source.write_text(
+        "#include <pylmdb.h>\n"
+        "int use(PyLMDB_Hold *hold, PyLMDB_Value *value)\n"
+        "{\n    return import_pylmdb() < 0 || PyLMDB_Get(hold, \"k\", 1, value);\n}\n"
+    )  # fmt: skip
+    flags = ["-Wpedantic", "-DPy_LIMITED_API=0x030A0000"]
+    extensions.compile_extension(source, tmp_path, *flags, compiler=compiler, standard=standard)
+
+
+def test_the_numbers_are_those_of_lmdb_h(env):
+    lib = lowlevel.engine(env).lib
+    found = re.findall(r"\bPYLMDB_([A-Z_]+)(?: = | \(?)(-?\w+)", HEADER.read_text())
+    ours = {"FORKED", "ABI_MAJOR", "ABI_MINOR"}
+    numbers = {name: int(value, 0) for name, value in found if re.match(r"-?\d", value)}
+    numbers = {
+        name: value
+        for name, value in numbers.items()
+        if name not in ours and not name.startswith("RANGE_")
+    }
+    assert len(numbers) == 30
+    assert numbers == {name: getattr(lib, f"MDB_{name}") for name in numbers}
+
+
+def test_the_core_in_cffi_says_why_it_has_none(user):
+    environ = {**os.environ, "PYLMDB_CORE": "cffi", "PYTHONPATH": os.path.dirname(user.__file__)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import capi_user"],
+        capture_output=True, text=True, check=False, env=environ,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: pylmdb has no C API in this process: it needs pylmdb 3.1 or later, CPython "
+        "and the C core; unset the environment variable PYLMDB_CORE"
+    )
+
+
+def test_threads_use_holds_of_one_transaction(user, env, db):
+    """Each thread has a hold, and begins with databases that the transaction has not used."""
+    names = [b"%d" % number for number in range(8)]
+    with env.begin(write=True) as txn:
+        for name in names:
+            txn.put(b"k", name, db=env.open_db(name, txn=txn))
+    dbs = [env.open_db(name) for name in names]
+    user.tell(True)
+    for _ in range(20):
+        txn, barrier = env.begin(), threading.Barrier(4)
+
+        def read(number, txn=txn, barrier=barrier):
+            barrier.wait()
+            for each in range(8):
+                name = (each + number) % 8
+                with Holding(user, txn, dbs[name]) as hold:
+                    assert user.read_all(hold) == names[name][0]
+                    assert user.get(hold, b"k") == names[name]
+
+        in_threads(*(lambda number=number: read(number) for number in range(4)))
+        txn.abort()

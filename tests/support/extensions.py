@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Compile extension modules for tests of the C API, against the header of this pylmdb."""
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pylmdb
+
+STRICT = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type"]
+
+
+def compile_extension(source, folder, *flags, compiler="cc", standard="c11"):
+    """Compile a C file to a module in a folder, and return the path of the module.
+
+    ``flags`` come first, so a directory among them is searched before that of pylmdb's header.
+    """
+    assert shutil.which(compiler), f"a compiler is needed: {compiler}"
+    module = Path(folder) / (Path(source).stem + sysconfig.get_config_var("EXT_SUFFIX"))
+    places = sysconfig.get_paths()
+    includes = [pylmdb.get_include(), places["include"], places["platinclude"]]
+    command = [compiler, f"-std={standard}", "-O1", "-shared", "-fPIC", *STRICT, *flags]
+    command += [f"-I{folder}" for folder in includes]
+    subprocess.run([*command, str(source), "-o", str(module), "-pthread"], check=True)
+    return module
