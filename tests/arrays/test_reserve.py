@@ -191,13 +191,10 @@ def test_nothing_else_can_be_done(env, txn):
         lambda: txn.count(b"a"), lambda: txn.delete_range(b"a"),
         lambda: txn.drop(db), lambda: list(txn.range()), lambda: txn.__exit__(None, None, None),
         lambda: env.begin(parent=txn, write=True),
-        lambda: txn.reserve(b"b", 3).__enter__(), lambda: txn.put_array(b"b", [1]),
-        lambda: txn.get_array(b"old"), lambda: txn.take([b"old"], "u1", 5),
-        lambda: txn.put_arrays([b"b"], [1]), lambda: txn.range_arrays(None, None, "u1", 5),
-        lambda: txn.dup_array(b"old", "u1", 5), cursor.first, cursor.next, cursor.key, cursor.value,
-        cursor.item, cursor.count, cursor.delete, lambda: cursor.put(b"a", b"b"),
-        lambda: cursor.putmulti([(b"a", b"b")]), lambda: cursor.getmulti([b"old"]), cursor.array,
-        cursor.view, lambda: cursor.set_key(b"old"), lambda: list(cursor), lambda: next(walk),
+        lambda: txn.reserve(b"b", 3).__enter__(), cursor.first, cursor.next, cursor.key,
+        cursor.value, cursor.item, cursor.count, cursor.delete, lambda: cursor.put(b"a", b"b"),
+        lambda: cursor.putmulti([(b"a", b"b")]), lambda: cursor.getmulti([b"old"]), cursor.view,
+        lambda: cursor.set_key(b"old"), lambda: list(cursor), lambda: next(walk),
         lambda: env.open_db(b"other", txn), lambda: env.dbs(txn),
     ]  # fmt: skip
     with txn.reserve(b"k", 3) as view:
@@ -213,6 +210,22 @@ def test_nothing_else_can_be_done(env, txn):
     assert cursor.next()
     assert can_use(txn)
     txn.commit()
+
+
+def test_nothing_can_be_done_with_arrays(txn):
+    cursor = txn.cursor()
+    cursor.first()
+    calls = [
+        lambda: txn.put_array(b"b", np.ones(1)), lambda: txn.get_array(b"old"),
+        lambda: txn.take([b"old"], "u1", 5), lambda: txn.put_arrays([b"b"], np.ones(1)),
+        lambda: txn.range_arrays(None, None, "u1", 5), lambda: txn.dup_array(b"old", "u1", 5),
+        cursor.array,
+    ]  # fmt: skip
+    with txn.reserve(b"k", 3):
+        for i, call in enumerate(calls):
+            with pytest.raises(BufferError):
+                call()
+                pytest.fail(str(i))
 
 
 def test_the_view_ends_with_the_block(txn):
