@@ -141,3 +141,31 @@ def test_killed_at_some_moments(tmp_path, lib_version):
 @pytest.mark.slow
 def test_killed_at_all_moments(tmp_path, lib_version):
     check_killed(tmp_path, lib_version, 1)
+
+
+# -- page sizes and checksums -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+@pytest.mark.parametrize("page_size", [512, 65536])
+def test_page_sizes_and_checksums(tmp_path, page_size, checksums):
+    chance, made, states = random.Random(1), [], []
+    options = {"page_size": page_size, "checksums": checksums, "lib_version": 1}
+    with pylmdb.open(tmp_path / "env", **options) as env:
+        for i in range(3):
+            with env.begin(write=True) as txn:
+                for _ in range(30):
+                    size = chance.choice([0, 100, page_size // 3, 2 * page_size + 50])
+                    txn.put(b"%04d" % chance.randrange(100), chance.randbytes(size))
+            since = made[-1] if made else None
+            made.append(env.backup(tmp_path / str(i), since=since))
+            states.append(dumped(env))
+    for i, state in enumerate(states):
+        new = tmp_path / f"new{i}"
+        pylmdb.restore(made[: i + 1], new)
+        assert pylmdb.verify(new).ok
+        assert dumped(new) == state
+    pylmdb.restore(made, tmp_path / "new0", overwrite=True)
+    with pylmdb.open(tmp_path / "new0") as env, env.begin(write=True) as txn:
+        txn.put(b"another", bytes(5000))
+    assert pylmdb.verify(tmp_path / "new0").ok
