@@ -75,6 +75,8 @@ static void make_meta_page(MDB_txn *txn, pgno_t number, char *page)
         meta->mm_last_pg = txn->mt_next_pgno - 1;
         meta->mm_txnid = txn->mt_txnid;
     }
+    if (has_sums(env))
+        pylmdb_set_meta_sum(page);
 }
 
 /* Read size bytes of the file; MDB_CORRUPTED if it does not have them. */

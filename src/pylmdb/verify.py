@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The check of a data file: a function, and a module of the same name for py-lmdb's users.
 
-``pylmdb.verify(path, *, subdir=None, progress=None)`` returns a
+``pylmdb.verify(path, *, subdir=None, progress=None, deep=False)`` returns a
 :class:`~pylmdb.tools.verification.Report`, whose ``ok`` is True if nothing is damaged;
 :func:`pylmdb.tools.verify` documents it.  ``pylmdb.verify.verify(path)`` returns what py-lmdb's
 ``lmdb.verify.verify`` returns: a list of problems, empty if nothing is damaged.

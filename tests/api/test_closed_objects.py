@@ -21,6 +21,8 @@ import pylmdb
 ENVIRONMENT = {
     "begin": lambda env, live: env.begin(),
     "begin write": lambda env, live: env.begin(write=True),
+    "backup": lambda env, live: env.backup(live.file),
+    "checksums": lambda env, live: env.checksums,
     "copy": lambda env, live: env.copy(live.folder),
     "copyfd": lambda env, live: env.copyfd(live.file.fileno()),
     "copy_db": lambda env, live: env.copy_db(b"db", b"copy"),

@@ -302,6 +302,9 @@ def test_copies_check_what_they_read(core, tmp_path):
                 assert not (tmp_path / "copy").exists()
             with pytest.raises(pylmdb.CorruptedError, match="checksum"):
                 env.compact()
+            with pytest.raises(pylmdb.CorruptedError, match="checksum"):
+                env.backup(tmp_path / "backup")
+            assert not (tmp_path / "backup").exists()
         with pytest.raises(pylmdb.CorruptedError, match="checksum"):
             pylmdb.merge([path], tmp_path / "merged")
     result = pylmdb.salvage(path, tmp_path / "salvaged")

@@ -11,7 +11,7 @@ from merged import content, make
 
 import pylmdb
 from pylmdb._base.progress import Reporter
-from pylmdb.tools.destination import Destination
+from pylmdb.tools.destination import Destination, NewFile
 from pylmdb.tools.merging import DatabaseSource, Merging, _databases
 
 PAGE = mutants.PAGE
@@ -66,7 +66,7 @@ def test_nothing_can_be_committed_after_an_error(tmp_path, versions):
         pylmdb.open(other) as second,
         first.begin() as reader,
         second.begin() as another,
-        Destination(dest, True) as target,
+        Destination(dest, True, NewFile()) as target,
     ):
         members = _databases([first, second], [reader, another], None)[None]
         target.open()

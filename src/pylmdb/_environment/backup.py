@@ -34,6 +34,7 @@ from .backup_file import (
     pages_in_block,
     reading,
 )
+from .copying import check_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +61,13 @@ def backup(
     if compression not in COMPRESSIONS:
         raise ValueError(f"backup: compression must be None or 'zstd', not {compression!r}")
     limit = _Limit(max_seconds)
-    env._use()
+    shared = env._use()
     with disk_errors("backup"), ExitStack() as stack:
         previous = None if since is None else stack.enter_context(reading("backup", since))
         file, path = _open(stack, env, dest, previous, overwrite)
         with env.begin() as txn:
+            if shared.has_sums:
+                check_pages("backup", env)
             writer = _write_pages(txn, file, previous, compression, progress, limit)
         found = writer.finish(path)
         if hasattr(file, "flush"):

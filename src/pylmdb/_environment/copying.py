@@ -168,24 +168,26 @@ def copy_to_descriptor(
                 "copy: this thread has a write transaction open and would wait for itself",
             )
         if shared.has_sums:
-            _check_source(env, shared)
+            with env.begin():
+                check_pages("copy", env)
         _copy_plain(env, fd)
 
 
-def _check_source(env: Environment, shared: SharedEnv) -> None:
-    """Check all pages of the trees before they are copied as they are.
+def check_pages(operation: str, env: Environment) -> None:
+    """Check the checksums of all pages of the trees before they are copied as they are.
 
-    While a read transaction is open, no page of its snapshot or of a later one is used again, so
-    commits do not disturb the check.
+    The caller has a read transaction open: then no page of its snapshot or of a later one is used
+    again, so commits do not disturb the check.  Pages that commits have freed meanwhile are not
+    checked.
     """
     from .verification import exception_for, verify_descriptor
 
+    shared = env._use()
     fd = shared.engine.ffi.new("mdb_filehandle_t *")
     shared.call("mdb_env_get_fd", shared.engine.lib.mdb_env_get_fd, fd)
-    with env.begin():
-        report = verify_descriptor("copy", fd[0], env._options.given_path)
+    report = verify_descriptor(operation, fd[0], env._options.given_path)
     if not report.ok:
-        raise exception_for("copy", env._options.given_path, report)
+        raise exception_for(operation, env._options.given_path, report)
 
 
 def _failed(what: str, code: int, shared: SharedEnv) -> Error:
