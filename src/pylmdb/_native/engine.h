@@ -56,7 +56,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 /* The count of an environment's transactions, and its idle ones. It lives as long as the
  * environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
-#define PYLMDB_MAX_SLOTLESS 4
+#define PYLMDB_MAX_SLOTLESS 16
 /* How deep transactions may be nested. */
 #define PYLMDB_MAX_DEPTH 512
 
