@@ -257,8 +257,8 @@ class DbSlot:
 
 @final
 class Hold:
-    """A hold of a transaction (``txn``) with one of its databases (``db``), for calls of liblmdb's C
-    functions: :func:`hold` makes it.
+    """A hold of a transaction (``txn``) with one of its databases (``db``), for calls of liblmdb's
+    C functions: :func:`hold` makes it.
 
     The native transaction does not end before :meth:`release`, the end of its ``with`` block, or
     the deallocation of this object."""

@@ -22,14 +22,14 @@ class NotReady:
         raise refusal(self._why)
 
 
-# Functions of plain.h that take a database and a key: the function of liblmdb that a message
-# names, the code that is an answer and not a failure, and whether it writes.
+# Functions of plain.h that take a database and a key: their name, the function of liblmdb that a
+# message names, the code that is an answer and not a failure, and whether it writes.
 _KEYED = {
-    "get": ("mdb_get", "MDB_NOTFOUND", False),
-    "nearest": ("mdb_cursor_get", "MDB_NOTFOUND", False),
-    "put": ("mdb_put", "MDB_KEYEXIST", True),
-    "put_if": ("mdb_put", "MDB_KEYEXIST", True),
-    "del": ("mdb_del", "MDB_NOTFOUND", True),
+    "get": ("pylmdb_get", "mdb_get", "MDB_NOTFOUND", False),
+    "nearest": ("pylmdb_nearest", "mdb_cursor_get", "MDB_NOTFOUND", False),
+    "put": ("pylmdb_put", "mdb_put", "MDB_KEYEXIST", True),
+    "put_if": ("pylmdb_put_if", "mdb_put", "MDB_KEYEXIST", True),
+    "del": ("pylmdb_del", "mdb_del", "MDB_NOTFOUND", True),
 }
 _keyed_functions: dict[Any, dict[str, tuple[Any, str, int, bool]]] = {}
 
@@ -40,8 +40,8 @@ def keyed_functions(lib: Any) -> dict[str, tuple[Any, str, int, bool]]:
     found = _keyed_functions.get(lib)
     if found is None:
         found = _keyed_functions[lib] = {
-            name: (getattr(lib, f"pylmdb_{name}"), what, getattr(lib, answer), writes)
-            for name, (what, answer, writes) in _KEYED.items()
+            name: (getattr(lib, function), what, getattr(lib, answer), writes)
+            for name, (function, what, answer, writes) in _KEYED.items()
         }
     return found
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 def compact(env: Environment) -> None:
     """``Environment.compact``."""
+    env._use()
     replace_data_file(env, "compact", Temporary(env._options.data_path), _fill)
 
 
