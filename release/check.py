@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -30,11 +31,10 @@ Check = Callable[[], Iterator[str]]
 
 
 def version() -> str:
-    text = (ROOT / "src/pylmdb/_version.py").read_text("utf-8")
-    found = re.search(r'^__version__ = "(\d+\.\d+\.\d+)"$', text, re.M)
-    if not found:
-        raise SystemExit('release: src/pylmdb/_version.py needs a line __version__ = "X.Y.Z"')
-    return found[1]
+    found: str = runpy.run_path(str(ROOT / "src/pylmdb/_version.py"))["__version__"]
+    if not re.fullmatch(r"\d+\.\d+\.\d+", found):
+        raise SystemExit(f"release: the version must be X.Y.Z, not {found}: src/pylmdb/_version.py")
+    return found
 
 
 def git(*arguments: str) -> str:

@@ -18,7 +18,6 @@ PYLMDB_WERROR=1           a warning in our own C stops the build
 from __future__ import annotations
 
 import os
-import re
 import runpy
 import sysconfig
 from pathlib import Path
@@ -62,11 +61,8 @@ def is_for_linux() -> bool:
 
 
 def version() -> str:
-    text = (ROOT / "src/pylmdb/_version.py").read_text("utf-8")
-    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
-    if not found:
-        raise RuntimeError("src/pylmdb/_version.py does not define __version__")
-    return found[1]
+    found: str = runpy.run_path(str(ROOT / "src/pylmdb/_version.py"))["__version__"]
+    return found
 
 
 def macros() -> list[tuple[str, str | None]]:

@@ -26,7 +26,7 @@ int pylmdb_sort_stops(struct pylmdb_stop *stop, size_t work)
         return 0;
     }
     stop->left = INTERVAL;
-    return stop->stops = stop->asked(stop->context) != 0;
+    return stop->stops = stop->ask(stop->context) != 0;
 }
 
 /* One pass of a radix sort: sort by the byte at shift; keys with equal bytes keep their

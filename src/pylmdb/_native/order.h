@@ -13,7 +13,7 @@ struct pylmdb_sort_entry *pylmdb_order_keys(const MDB_val *keys, size_t count, u
 /* How a long sort asks, at intervals, whether it must stop. */
 struct pylmdb_stop {
     /* return 1 to stop */
-    int (*asked)(void *context);
+    int (*ask)(void *context);
     void *context;
     /* how many entries are looked at before it asks again, and whether it must stop */
     size_t left;

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def output(
-    operation: str, path: Path, overwrite: bool, mode: int | None = None
+    operation: str,
+    path: Path,
+    overwrite: bool,
+    mode: int | None = None,
+    source: Options | None = None,
 ) -> Iterator[BinaryIO]:
     """A ``with`` block that writes the file that the user of an operation named.
 
@@ -30,9 +34,13 @@ def output(
 
     :param overwrite: True to replace a file that exists.
     :param mode: the permissions of a file that replaces none; None for the usual ones.
+    :param source: of the environment that is read; its files must not be written.
     :raises PathExistsError: it exists, and may not.
     :raises PathNotFoundError: its directory does not exist.
+    :raises ValueError: it is a file of the source.
     """
+    if source is not None:
+        refuse_own_file(operation, source, path)
     if _is_stream(os.fsencode(path)):
         with open(path, "wb") as stream:
             yield stream

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import BinaryIO, TextIO
 
+    from ..environment import Environment
+
 
 # characters that may have to be escaped; all others are printable ASCII
 _NOT_PLAIN_ASCII = re.compile(r"[^\n -~]")
@@ -108,10 +110,15 @@ def add_overwrite(command: argparse._ActionsContainer) -> None:
 
 
 @contextmanager
-def text_output(args: argparse.Namespace, path: str | None) -> Iterator[TextIO | VisibleText]:
-    """Open a file to write text to in UTF-8; None and "-" are standard output."""
+def text_output(
+    args: argparse.Namespace, path: str | None, source: Environment
+) -> Iterator[TextIO | VisibleText]:
+    """Open a file to write text to in UTF-8; None and "-" are standard output.
+
+    :param source: the environment that is read; its files must not be written.
+    """
     if path is not None and path != "-":
-        with output(args.command, path, args.overwrite) as file:
+        with output(args.command, path, args.overwrite, source=source._options) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="")
             try:
                 yield text

@@ -12,7 +12,6 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._shared.output_files import refuse_own_file
 from ._arguments import command_first
 from ._commands import HelpFormatter, Parser, accept_known, add_database, as_epilog
 from ._data import Failures, add_formats, formats
@@ -81,23 +80,17 @@ pylmdb export memmap samples rows.npy --labels labels.npy""",
     ("export", "lmdb"): """\
 pylmdb export lmdb samples other-layout --layout caffe""",
 }
-_IMPORTS = """\
-pylmdb import csv table.csv new
-pylmdb import csv table.csv new --key id -d rows
-pylmdb import jsonl records.jsonl new --on-conflict error
-pylmdb import images folder samples"""
-_EXPORTS = """\
-pylmdb export csv fruit fruit.csv
-pylmdb export csv fruit -d prices --prefix a
-pylmdb export jsonl fruit - | gzip > fruit.jsonl.gz"""
 
 
 def add(commands: Commands) -> None:
     """Add the commands."""
-    for name, run, text, examples in (
-        ("import", import_samples, "Store CSV, lines of JSON, images, HDF5 or arrays.", _IMPORTS),
-        ("export", export_samples, "Write CSV, lines of JSON, images, HDF5 or arrays.", _EXPORTS),
-    ):  # fmt: skip
+    for name, run, text in (
+        ("import", import_samples, "Store CSV, lines of JSON, images, HDF5 or arrays."),
+        ("export", export_samples, "Write CSV, lines of JSON, images, HDF5 or arrays."),
+    ):
+        examples = "\n".join(
+            lines.partition("\n")[0] for (of, _), lines in EXAMPLES.items() if of == name
+        )
         command = commands.add(name, run, text, False, environment=None, examples=examples)
         command.arrange = partial(command_first, commands=_RECORDS)
         command.add_argument(
@@ -209,10 +202,8 @@ def export_records(args: argparse.Namespace) -> int:
     with reading(args) as env, env.begin() as txn:
         db = database(env, args, txn)
         pair = formats(args, txn, db)
-        if args.dest != "-":
-            refuse_own_file("export", env._options, args.dest)
         records = own_records(txn, db, **bounds(args, pair[0]))
-        with text_output(args, args.dest) as out:
+        with text_output(args, args.dest, env) as out:
             if args.form == "csv":
                 write_csv(out, records, pair, failures, args)
             else:

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .._shared.output_files import output, refuse_own_file
+from .._shared.output_files import output
 from ..tools import dump, load
 from ..tools.bulk_loading import Section
 from ._commands import add_database
@@ -174,9 +174,7 @@ def dump_text(args: argparse.Namespace) -> None:
 
 def _dump_json(args: argparse.Namespace, env: Environment, databases: str | list[Any]) -> None:
     """Write databases as lines of JSON, with a line for each database before its records."""
-    if args.file is not None:
-        refuse_own_file("dump", env._options, args.file)
-    with env.begin() as txn, text_output(args, args.file) as out:
+    with env.begin() as txn, text_output(args, args.file, env) as out:
         names = databases if isinstance(databases, list) else env.dbs(txn)
         if not isinstance(databases, list) and databases != "named":
             names = [None, *names] if databases == "all" else [None]
@@ -192,9 +190,8 @@ def _dump_to_files(args: argparse.Namespace) -> None:
         args.refuse("NAME=FILE cannot be used together with other options for the output")
     with reading(args) as env, env.begin() as txn:
         for name, path in _named_files(args):
-            refuse_own_file("dump", env._options, path)
             db = open_database(env, name, txn)
-            with output("dump", path, args.overwrite) as out:
+            with output("dump", path, args.overwrite, source=env._options) as out:
                 write_cdb(out, own_records(txn, db))
 
 

@@ -11,7 +11,7 @@ from .._base.flags import MDB_DUPSORT
 from .._base.keywords import explains_keywords
 from .._base.progress import Reporter
 from .._environment import catalog as _catalog
-from .._shared.output_files import output, refuse_own_file
+from .._shared.output_files import output
 from ..errors import InvalidParameterError, unknown_word
 from .dump_text import ENCODINGS, FLAGS
 from .sources import open_source, open_whole, require_source, room_for
@@ -72,8 +72,7 @@ def dump(
         handles = [(env.open_db(name, txn, create=False), skipped) for name, skipped in sections]
         out: Any = file
         if not hasattr(out, "write"):
-            refuse_own_file("dump", env._options, out)
-            out = stack.enter_context(output("dump", out, bool(overwrite)))
+            out = stack.enter_context(output("dump", out, bool(overwrite), source=env._options))
         elif isinstance(out, io.RawIOBase):  # its write() may write less than it is given
             out = io.BufferedWriter(out)
             stack.callback(out.detach)

@@ -102,9 +102,3 @@ def data_path(env: Environment) -> bytes:
     """Return the path of the data file."""
     path: bytes = env._options.data_path
     return path
-
-
-def lock_path(env: Environment) -> bytes:
-    """Return the path of the lock file, which need not exist."""
-    path: bytes = env._options.lock_path
-    return path

@@ -151,7 +151,8 @@ class WriterProcess:
         :param overwrite: False to write nothing if the key exists.
         :param if_value: bytes to write only if the key has this value, None to write only if the
             key does not exist; compared with the value that the key has when the write is made.
-            Read the key after :meth:`flush` to know whether it was written.
+            The call does not return whether it was written.  To know, store a value that no other
+            process stores, and read the key after :meth:`flush`.
         :raises TypeError: key, value or ``if_value`` is not bytes-like; or ``if_value`` together
             with ``overwrite=False``.
         :raises ClosedError: the writer process has ended.

@@ -80,8 +80,8 @@ int pylmdb_sorter_add_rows(struct pylmdb_sorter *sorter, const struct pylmdb_key
                            const struct pylmdb_keys *values, size_t first, size_t *done);
 
 /* Sort the records; then a source with pylmdb_sorter_move() gives them from the first one on. The
- * sort calls asked() at intervals; if that returns 1, the sort ends with ECANCELED. */
-int pylmdb_sorter_sort(struct pylmdb_sorter *sorter, int (*asked)(void *context), void *context);
+ * sort calls ask() at intervals; if that returns 1, the sort ends with ECANCELED. */
+int pylmdb_sorter_sort(struct pylmdb_sorter *sorter, int (*ask)(void *context), void *context);
 int pylmdb_sorter_move(struct pylmdb_source *source);
 /* cdef: end */
 

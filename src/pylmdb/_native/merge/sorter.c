@@ -262,9 +262,9 @@ static int sort_values(struct pylmdb_sorter *sorter, struct pylmdb_stop *stop)
     return 0;
 }
 
-int pylmdb_sorter_sort(struct pylmdb_sorter *sorter, int (*asked)(void *context), void *context)
+int pylmdb_sorter_sort(struct pylmdb_sorter *sorter, int (*ask)(void *context), void *context)
 {
-    struct pylmdb_stop stop = {asked, context, 0, 0};
+    struct pylmdb_stop stop = {ask, context, 0, 0};
     const struct pylmdb_strings keys = {key_at, NULL,
                                         sorter->dbflags & (MDB_REVERSEKEY | MDB_INTEGERKEY), &stop};
 
