@@ -311,6 +311,8 @@ def test_bytes_that_are_not_utf_8(run, tmp_path):
 
 
 def test_an_export_does_not_overwrite_its_source(run, path):
+    with pylmdb.open(path) as env:
+        env.open_db(b"d")
     before = records(path)
     for words in (["export", "csv", path, f"{path}/data.mdb"], ["dump", path, f"d={path}/data.mdb"],
                   ["dump", "--json", path, "-f", f"{path}/data.mdb"]):  # fmt: skip

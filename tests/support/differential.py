@@ -98,7 +98,7 @@ TOOLS = {"take": take, "iter_from": iter_from, "leave": leave, "dump": dump, "re
 # Depends on where the files lie, on how many transactions the binding itself has used, on
 # whether it deletes before it puts or after.
 UNCOMPARED = {"map_addr", "num_readers", "last_pgno", "pinned", "max_map_size",
-              "reserved", "used", "free_pages", "depth", "branch_pages",
+              "reserved", "used", "page_size", "free_pages", "depth", "branch_pages",
               "leaf_pages", "overflow_pages"}  # fmt: skip
 
 

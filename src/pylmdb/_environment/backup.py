@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.new_files import mode_of_copy
 from .._base.progress import Reporter
-from .._shared.output_files import output, refuse_own_file
+from .._shared.output_files import output
 from ..errors import Error, InvalidParameterError, LockTimeoutError, error
 from .backup_file import (
     BackupWriter,
@@ -124,7 +124,6 @@ def _open_path(
     stack: ExitStack, env: Environment, dest: Any, previous: BackupReader | None, overwrite: bool
 ) -> tuple[Any, str]:
     options = env._options
-    refuse_own_file("backup", options, dest)
     path = os.path.abspath(os.fsdecode(dest))
     if previous is not None and previous.is_at(path):
         raise InvalidParameterError(
@@ -135,7 +134,7 @@ def _open_path(
         mode = mode_of_copy(options.data_path, options.subdir)
     except FileNotFoundError:
         mode = 0o600  # the data file was moved: the backup stays private
-    return stack.enter_context(output("backup", dest, overwrite, mode)), path
+    return stack.enter_context(output("backup", dest, overwrite, mode, source=options)), path
 
 
 class _Snapshot:
