@@ -41,13 +41,13 @@ autodoc_typehints_format = "short"
 # Names in annotations without a page: type variables, aliases, types of numpy and Python.
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.(aio|writer)\.)?(K|V|T|ValueT|BytesLike)"),
-    ("py:class", r"(Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes|Pair)"),
+    ("py:class", r"(BackupSource|Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes|Pair)"),
     (
         "py:class",
         r"(AwaitableContext|DbSlot|LoopState|ArrayLike|DTypeLike|NDArray|AbstractContextManager)",
     ),
     ("py:class", r"(CData|EllipsisType|Label|SharedEnv|SupportsIndex|Value|bool_|np\.float32)"),
-    ("py:class", r"(Array|Bag)"),  # of Dask
+    ("py:class", r"(Array|Bag|datetime)"),  # of Dask and of Python
     ("py:class", r"(Bytes|Codec|Db|EnvironmentOptions|Functions|Int|KeyT|Object|OpenOptions|Own)"),
     ("py:class", r"(PathOrEnv|Records|Str|SupportsKeysAndGetItem|pylmdb\.aio\.methods\..*)"),
     ("py:.*", r"((os\.)?PathLike|(Broken)?Executor|concurrent\.futures.*|functools\..*|glob)"),
@@ -55,7 +55,13 @@ nitpick_ignore_regex = [
 ]
 
 # Names in docstrings are looked up in these modules.
-MODULES = ["pylmdb", "pylmdb.tools.verification", "pylmdb.tools.salvaging", "pylmdb.datasets"]
+MODULES = [
+    "pylmdb",
+    "pylmdb.tools.restoring",
+    "pylmdb.tools.salvaging",
+    "pylmdb.tools.verification",
+    "pylmdb.datasets",
+]
 
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A
 # reader of the sources follows the link; the site shows the file in place of the page.
