@@ -11,7 +11,7 @@ from pathlib import Path
 
 import lmdb
 import pytest
-from programs import run, start
+from programs import prelude_for, run, start
 
 import pylmdb
 
@@ -94,7 +94,8 @@ def read(module, path, **options):
 def copy(module, path, target, compact):
     """Run in a process of its own, so that a crash fails one test only."""
     name = module.__name__
-    run(f"import {name}; {name}.open(path).copy({str(target)!r}, compact={compact})", path, 0)
+    program = f"import {name}; {name}.open(path).copy({str(target)!r}, compact={compact})"
+    run(program, path, 0, prelude=prelude_for(module))
 
 
 # ---- the engine follows from the file ----
@@ -260,7 +261,7 @@ class Peer:
 
     def __init__(self, module, path, lib_version, map_size):
         settings = f"NAME, MAP_SIZE = {module.__name__!r}, {map_size}\n"
-        self.process = start(settings + PEER, path, lib_version)
+        self.process = start(settings + PEER, path, lib_version, prelude_for(module))
         assert self.process.stdout.readline() == "ready\n"
 
     def send(self, expression):
@@ -293,6 +294,11 @@ def start_peer(request, env_path, lib_version):
     yield start
     for peer in started:
         peer.end()
+
+
+def test_a_process_of_py_lmdb_does_not_import_pylmdb(start_peer):
+    name, has_pylmdb = start_peer().ask("(module.__name__, 'pylmdb' in sys.modules)")
+    assert has_pylmdb == (name == "pylmdb")
 
 
 def test_our_writer_waits_for_the_other_process(env, start_peer):

@@ -4,7 +4,7 @@
 import os
 import signal
 
-from programs import PRELUDE, start, start_python
+from programs import prelude_for, start, start_python
 
 import pylmdb
 
@@ -53,10 +53,11 @@ for line in sys.stdin:
 
     def __init__(self, path, lib_version, source="", command=(), module=pylmdb):
         source = f"NAME = {module.__name__!r}" + self.SOURCE % source
+        prelude = prelude_for(module)
         if command:
-            self.process = start_python(PRELUDE + source, path, lib_version, command)
+            self.process = start_python(prelude + source, path, lib_version, command)
         else:
-            self.process = start(source, path, lib_version)
+            self.process = start(source, path, lib_version, prelude)
         self.pid = self.process.pid
         assert self.process.stdout.readline() == "ready\n"
         if command:  # it is the child of the command, which ends with it

@@ -35,6 +35,11 @@ import pylmdb
 from programs import *
 path, lib_version = sys.argv[1], int(sys.argv[2])
 """
+# for programs that use py-lmdb alone
+WITHOUT_PYLMDB = """\
+import gc, os, signal, sys, threading, time, weakref
+path, lib_version = sys.argv[1], int(sys.argv[2])
+"""
 
 
 @functools.cache
@@ -77,6 +82,11 @@ def start_python(source, path, lib_version, command=()):
         env=environment,
         start_new_session=True,
     )
+
+
+def prelude_for(module):
+    """Return the prelude of a program that uses pylmdb, or another binding and not pylmdb."""
+    return PRELUDE if module is pylmdb else WITHOUT_PYLMDB
 
 
 def finish(process, status=0, timeout=PATIENCE, errors=False):
