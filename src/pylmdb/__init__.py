@@ -22,13 +22,13 @@ Functions for whole files; "pylmdb --help" in a shell has them, too:
 
 - verify: check a file from end to end
 - salvage: save what can be read of a damaged file
-- restore, backup_info: an environment from what Environment.backup() wrote; what a backup is
+- restore: make an environment of what Environment.backup() wrote; backup_info: describe a backup
 - dump, load: to and from the text format of mdb_dump
 - merge: many files into one
 - bulk_load: many records, in any order
-- convert: between the formats of LMDB 0.9 and 1.0
+- convert: to another format (LMDB 0.9 or 1.0) or page size, or with checksums
 - writer_process: one process that commits what many processes put
-- version, lib_versions, build_info: of the compiled liblmdb, and how it was built
+- version, lib_versions, build_info: the versions of liblmdb, and how pylmdb was built
 
 Modules, imported when they are used:
 

@@ -22,7 +22,14 @@ from ._base.collecting import free_dropped
 from ._base.owners import Owner
 from ._shared.environment import SharedEnv
 from ._shared.environment import tokens as tokens
-from ._shared.opening import Look, OpenAttempt, RetryError, check_existing, damaged_meta, no_choice
+from ._shared.opening import (
+    Look,
+    OpenAttempt,
+    RetryError,
+    check_existing,
+    damaged_meta,
+    needs_own_liblmdb,
+)
 from ._shared.options import SPARE_SLOTS
 from ._shared.options import make_options as make_options
 from ._shared.pinned import after_close as after_close
@@ -287,7 +294,7 @@ def _set_up(shared: SharedEnv, options: Options) -> None:
     new_file = options.page_size or 0, options.checksums
     code = lib.pylmdb_set_up(shared.ptr, options.guard, *shared.plan, readers, room, *new_file)
     if code == errno.ENOSYS:
-        raise no_choice("checksums=True" if options.checksums else "page_size=")
+        raise needs_own_liblmdb("checksums=True" if options.checksums else "page_size=")
     if code:
         limit = f"max_readers must be at least 1, not {readers}"
         raise error("mdb_env_set_maxreaders", code, "", "" if readers else f"open: {limit}")

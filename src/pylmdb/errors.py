@@ -121,10 +121,12 @@ class NotFoundError(Error):
     MDB_NAME = "MDB_NOTFOUND"
 
 
-_DAMAGED = (
-    "the file is damaged; restore it from a copy, or save what can be read with pylmdb.salvage();"
-    " pylmdb.verify() tells how much that is"
+# what to do with a damaged file
+DAMAGED_HINT = (
+    "restore the file from a copy, or save what can be read with pylmdb.salvage(); pylmdb.verify()"
+    " tells how much that is"
 )
+_DAMAGED = f"the file is damaged; {DAMAGED_HINT}"
 
 
 class PageNotFoundError(Error):

@@ -19,7 +19,7 @@ from .._base.flags import (
     MDB_INTEGERKEY,
 )
 from .._typing import TYPE_CHECKING
-from ..errors import error
+from ..errors import DAMAGED_HINT, error
 from .refusals import READ_ONLY, refusal
 
 if TYPE_CHECKING:
@@ -101,11 +101,6 @@ def database_error(
 
 
 # -- damaged pages ------------------------------------------------------------------------
-
-DAMAGED_HINT = (
-    "restore the file from a copy, or save what can be read with pylmdb.salvage(); pylmdb.verify()"
-    " tells how much that is"
-)
 
 
 def damage(engine: Engine, page_size: int) -> str:

@@ -123,12 +123,17 @@ def hashes_of(operation: str, pages: memoryview, header: Header) -> list[bytes]:
     :param operation: its name, for messages.
     """
     engine, count = _engine.default(), len(pages) // header.page_size
-    hashes = bytearray(HASH * count)
     if not count:
         return []
-    given, into = map(engine.ffi.from_buffer, ("unsigned char[]",) * 2, (pages, hashes))
+    hashes = bytearray(HASH * count)
     seed = int.from_bytes(header.chain[:8], "little")
-    code = engine.lib.pylmdb_hash_pages(seed, given, header.page_size, count, into)
+    code = engine.lib.pylmdb_hash_pages(
+        seed,
+        engine.ffi.from_buffer("unsigned char[]", pages),
+        header.page_size,
+        count,
+        engine.ffi.from_buffer("unsigned char[]", hashes),
+    )
     if code:
         problem = f"{operation}: this build uses the system's liblmdb, and has no XXH3"
         raise error(operation, code, "install pylmdb from a wheel", problem)
@@ -492,12 +497,12 @@ def reading(operation: str, source: Any) -> Iterator[BackupReader]:
                 f"{operation}: {path!r} is not a regular file",
                 hint="give a file that backup() has written",
             )
-        with open(path, "rb", opener=_open_now) as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             reader = BackupReader(operation, file, path, os.path.abspath(path))
             reader.check()
             yield reader
 
 
-def _open_now(name: str, flags: int) -> int:
-    """Open a file; a named pipe that has been put in its place meanwhile does not block."""
+def _open_at_once(name: str, flags: int) -> int:
+    """Open a file without waiting, if a named pipe has been put in its place meanwhile."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))

@@ -12,9 +12,10 @@ import errno
 import os
 
 from .._base.owners import Descriptor
-from .._core_rules.failures import DAMAGED_HINT, damage
+from .._core_rules.failures import damage
 from .._typing import TYPE_CHECKING
 from ..errors import (
+    DAMAGED_HINT,
     CorruptedError,
     Error,
     FileSystemError,
@@ -26,11 +27,15 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from .._aliases import CData
     from .._engine import Engine
     from .options import Options
 
     FileKey = tuple[int, int]
+    _Found = TypeVar("_Found")
 
 EMPTY = "is empty, as before its first use"
 # error numbers of systems that cannot lock or map a file: Linux, NFS, Lustre, FUSE and others
@@ -348,7 +353,7 @@ def check_existing(size: int, has_sums: bool, options: Options) -> None:
         )
 
 
-def no_choice(option: str) -> Error:
+def needs_own_liblmdb(option: str) -> Error:
     """The exception for an option of a new file, in a build with the system's liblmdb."""
     return error(
         "open",
@@ -371,38 +376,38 @@ def no_addresses(operation: str, size: int | None) -> Error:
 
 def cut_short(options: Options, engine: Engine) -> Error | None:
     """The exception for a data file that lacks pages at its end; None if it has all."""
-    file = Descriptor()
-    with file, file:
-        try:
-            fd = file.open(options.data_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        except OSError:
-            return None
-        size, claimed = os.fstat(fd).st_size, int(engine.lib.pylmdb_claimed_size(fd))
-    if size >= claimed:
-        return None
-    return CorruptedError(
-        "mdb_env_open",
-        engine.lib.MDB_CORRUPTED,
-        "restore it from a copy, or save what can be read with pylmdb.salvage(); pylmdb.verify()"
-        " tells how much that is",
-        f"open: {_data_name(options)!r} was cut short: it has {size} bytes of {claimed}",
+    sizes = _in_data_file(
+        options, lambda fd: (os.fstat(fd).st_size, int(engine.lib.pylmdb_claimed_size(fd)))
     )
+    if sizes is None or sizes[0] >= sizes[1]:
+        return None
+    problem = "was cut short: it has {} bytes of {}".format(*sizes)
+    return _damaged_file(options, engine, problem)
 
 
 def damaged_meta(options: Options, engine: Engine) -> Error | None:
     """The exception for a data file with checksums, one of whose meta pages has a wrong one;
     None if it is not such a file."""
+    page = _in_data_file(options, lambda fd: int(engine.lib.pylmdb_damaged_meta(fd)))
+    if page is None or page < 0:
+        return None
+    return _damaged_file(options, engine, f"is damaged: page {page} has a wrong checksum")
+
+
+def _in_data_file(options: Options, read: Callable[[int], _Found]) -> _Found | None:
+    """Return what a function finds in the data file; None if the file cannot be opened."""
     file = Descriptor()
     with file, file:
         try:
             fd = file.open(options.data_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except OSError:
             return None
-        page = int(engine.lib.pylmdb_damaged_meta(fd))
-    if page < 0:
-        return None
-    problem = f"open: {_data_name(options)!r} is damaged: page {page} has a wrong checksum"
-    return CorruptedError("mdb_env_open", engine.lib.MDB_CORRUPTED, DAMAGED_HINT, problem)
+        return read(fd)
+
+
+def _damaged_file(options: Options, engine: Engine, problem: str) -> Error:
+    what = f"open: {_data_name(options)!r} {problem}"
+    return CorruptedError("mdb_env_open", engine.lib.MDB_CORRUPTED, DAMAGED_HINT, what)
 
 
 def _hint(code: int) -> str:

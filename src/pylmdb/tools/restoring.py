@@ -168,7 +168,7 @@ def _check_chain(readers: Sequence[BackupReader]) -> None:
         if info.parent != before.info.identity:
             raise _not_continued(readers, before, reader)
         if _kind(info) != _kind(first) or info.txnid < before.info.txnid:
-            raise reader.fails("it does not fit to the backup that it continues")
+            raise reader.fails("it does not match the backup that it continues")
 
 
 def _kind(info: Backup) -> tuple[object, ...]:

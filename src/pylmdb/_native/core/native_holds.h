@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Native holds: a transaction that C code outside of pylmdb uses, with one of its databases. */
-#ifndef PYLMDB_HOLD_H
-#define PYLMDB_HOLD_H
+#ifndef PYLMDB_NATIVE_HOLDS_H
+#define PYLMDB_NATIVE_HOLDS_H
 
 #include "guard.h"
 
