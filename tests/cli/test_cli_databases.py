@@ -47,7 +47,7 @@ def unlisted(monkeypatch):
 @pytest.mark.parametrize(
     "command",
     ["get PATH k", "scan PATH -n 1", "put PATH k w", "put PATH k w -d new --create", "del PATH k",
-     "stat PATH", "drop PATH -d 000 --empty", "drop PATH --main", "compact PATH", "copy PATH COPY",
+     "stat PATH", "drop PATH -d 000", "drop PATH --main", "compact PATH", "copy PATH COPY",
      "readers PATH", "readers PATH --clean", "warm PATH", "bench PATH --seconds 0",
      "dump PATH", "dump PATH -s 199"],
 )  # fmt: skip
