@@ -266,8 +266,12 @@ def test_a_dropped_database_stays_for_the_hold(open_env):
         except pylmdb.DbsFullError:
             break
         with env.begin(other, write=True) as txn:
+            with lowlevel.hold(txn) as own:
+                assert own.dbi != hold.dbi
             txn.put(b"k", b"other%d" % number)
         assert native.get(hold, b"k") == b"one"
+    else:
+        pytest.fail("the table of handles was never full")
     assert native.get(hold, b"k") == b"one"
     hold.release()
     reader.abort()
