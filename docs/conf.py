@@ -41,7 +41,8 @@ autodoc_typehints_format = "short"
 # Names in annotations without a page: type variables, aliases, types of numpy and Python.
 nitpick_ignore_regex = [
     ("py:.*", r"(pylmdb\.(aio|writer)\.)?(K|V|T|ValueT|BytesLike)"),
-    ("py:class", r"(BackupSource|Keys|KeyCodec|ValueCodec|Path|Source|Progress|Decode|Mode|Axes|Pair)"),
+    ("py:class", r"(BackupSource|Keys|KeyCodec|ValueCodec|Path|Source|Progress)"),
+    ("py:class", r"(Decode|Mode|Axes|Pair)"),
     (
         "py:class",
         r"(AwaitableContext|DbSlot|LoopState|ArrayLike|DTypeLike|NDArray|AbstractContextManager)",
