@@ -7,7 +7,9 @@ import json
 import os
 import pickle
 import stat
+import sys
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 
 import programs
@@ -369,6 +371,28 @@ def test_a_limit_of_time(env, tmp_path):
     assert [each for each in os.listdir(tmp_path) if "tmp" in each] == []
     assert env.info().num_readers <= 1
     env.backup(tmp_path / "b", max_seconds=3600)
+
+
+@pytest.mark.skipif(sys.maxsize < 2**32, reason="the file is larger than the address space")
+def test_max_seconds_of_a_file_that_says_it_is_long(tmp_path):
+    """A hostile file can be sparse; its pages were counted one byte of the bitmap at a time."""
+    with pylmdb.open(tmp_path / "env", lib_version=0) as env, env.begin(write=True) as txn:
+        txn.put(b"k", b"v")
+        size = env.info().page_size
+    pages, last_page = 2**30, 16 + 24 + 2 * 48
+    with open(tmp_path / "env" / "data.mdb", "r+b") as file:
+        for meta in (0, size):
+            file.seek(meta + last_page)
+            file.write((pages - 1).to_bytes(8, sys.byteorder))
+        try:
+            file.truncate(pages * size)
+        except OSError:
+            pytest.skip("the file system has no sparse files of this size")
+    with pylmdb.open(tmp_path / "env") as env:
+        before = time.thread_time()
+        with pytest.raises(pylmdb.LockTimeoutError):
+            env.backup(tmp_path / "b", max_seconds=0)
+        assert time.thread_time() - before < 1
 
 
 def test_an_exception_of_progress(env, tmp_path):

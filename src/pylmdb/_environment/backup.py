@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .backup_file import Backup, BackupReader
 
 COMPRESSIONS = (None, "zstd")
+# of bits, one for each page
+_COUNTED_BYTES = 1 << 16
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -162,8 +164,10 @@ class _Snapshot:
 
     def used(self) -> int:
         """How many pages the snapshot uses."""
-        free = sum(map(int.bit_count, bytes(self._engine.ffi.buffer(self._bits))))
-        return self.pages - free
+        # a sparse file can say that it has a great many pages: count many at once
+        bits = memoryview(self._engine.ffi.buffer(self._bits))
+        parts = (bits[at : at + _COUNTED_BYTES] for at in range(0, len(bits), _COUNTED_BYTES))
+        return self.pages - sum(int.from_bytes(part, "little").bit_count() for part in parts)
 
     def blocks(self) -> Iterator[tuple[array[int], memoryview]]:
         """Read all pages; yield numbers and content.  The content is valid until the next ones."""
