@@ -266,6 +266,7 @@ def _open_files(shared: SharedEnv, opening: OpenAttempt, options: Options, mode:
         shared.main.flags = found.main_flags
     if options.max_dbs is None:
         shared.make_room_for(found.databases)
+    shared.note_dead_readers(found.dead_readers)
     data, lock = found.data, found.lock
     shared.key = data.device, data.inode
     shared.keys = (shared.key, (lock.device, lock.inode)) if lock.inode else (shared.key,)

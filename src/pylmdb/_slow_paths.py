@@ -51,6 +51,7 @@ class SlowPaths:
 
     def begin_reader(self, shared: SharedEnv, address: int, _env: None, _deadline: None) -> None:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
+        shared.log_notes()
 
     def resume(
         self, env: Environment, inherited: SharedEnv, address: int, pointer: int, slot: DbSlot

@@ -197,6 +197,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         if watch is not None:
             self._reader_watch = watch
             watch.start(self)
+        self._shared.log_notes()
 
     # -- life -------------------------------------------------------------------
 

@@ -3,11 +3,14 @@
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import pylmdb
 from pylmdb import _engine, _which_core
 
 needs_c = pytest.mark.skipif(_which_core.compiled is None, reason="no compiled core here")
@@ -31,6 +34,21 @@ def test_the_environment_chooses_the_core(name):
     modules = subprocess.check_output([sys.executable, "-c", source], env=environ, text=True)
     assert ("pylmdb._core" in modules.split()) == (name == "c")
     assert ("pylmdb._cffi_core.cursor" in modules.split()) == (name == "cffi")
+
+
+def test_no_other_variable_of_the_environment_is_read():
+    """So two programs with one pylmdb get the same results."""
+    package = Path(pylmdb.__file__).parent
+    readers = {}
+    for path in package.rglob("*.py"):
+        if path != package / "_native" / "build.py":  # which compiles
+            found = re.findall(r"(?:environb?\b[^\n]*|getenvb?\(.*)", path.read_text("utf-8"))
+            readers.update({path.name: found} if found else {})
+    assert readers == {"_which_core.py": ['environ.get("PYLMDB_CORE") or _CORES[0]']}
+    compiled = [*package.glob("*.so")]
+    assert compiled
+    # liblmdb has code that reads LMDB_FLAGS, for its own tests
+    assert not [path.name for path in compiled if b"LMDB_FLAGS" in path.read_bytes()]
 
 
 def test_modules_of_another_version_are_refused(monkeypatch):

@@ -129,6 +129,7 @@ class TransactionCore(Caller):
             else:
                 self._native = NativeTxn(self, shared)
                 shared.begin_reader(self._native.txn)
+                shared.log_notes()
             self._refuse_if_ended()
             if db is not None:
                 self._slot, self._db = self._do(self._slot_in, db), db

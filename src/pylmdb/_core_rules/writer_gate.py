@@ -19,6 +19,7 @@ import time
 from _thread import allocate_lock
 
 from .._base.collecting import free_dropped, free_dropped_in_wait
+from .._base.log import INFO, log
 from .._typing import TYPE_CHECKING
 from .refusals import refusal
 
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
 # processes, whether a signal has arrived.
 SLICE = 0.05
 
+# After how many seconds a wait for the writer lock is logged.
+LONG_WAIT = 1.0
+
 
 class Deadline:
     """The end of a wait, ``timeout`` seconds from now; None means that it never ends."""
 
-    __slots__ = ("_until", "timeout")
+    __slots__ = ("_log_at", "_until", "timeout")
 
     def __init__(self, timeout: float | None) -> None:
         self.timeout = timeout
@@ -48,7 +52,9 @@ class Deadline:
             raise TypeError(message) from failure
         if is_negative:
             raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
-        self._until = None if timeout is None else time.monotonic() + timeout
+        now = time.monotonic()
+        self._until = None if timeout is None else now + timeout
+        self._log_at: float | None = now + LONG_WAIT
 
     def slice(self) -> float:
         """How many seconds to sleep now: at most SLICE, and 0 after the deadline."""
@@ -59,6 +65,15 @@ class Deadline:
     def left(self) -> float | None:
         """How many seconds are left; None for no limit."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    def log_long_wait(self, shared: SharedEnv, holder: str) -> None:
+        """Log it, once, if ``begin`` has waited for long; ``holder`` has the writer lock."""
+        if self._log_at is not None and time.monotonic() >= self._log_at:
+            self._log_at = None
+            log(
+                INFO, "%s: begin has waited %g s for the writer lock, which %s has",
+                shared.options.given_path, LONG_WAIT, holder,
+            )  # fmt: skip
 
     def check(self) -> None:
         """Raise LockTimeoutError after the deadline."""
@@ -139,6 +154,7 @@ def wait_for_gate(shared: SharedEnv, env: Environment, deadline: Deadline) -> No
     """Wait until the gate may be free, for one slice at most."""
     shared.gate.sleep(deadline)
     check_open(env)
+    deadline.log_long_wait(shared, "another thread")
 
 
 def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: Deadline) -> None:
@@ -149,6 +165,8 @@ def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: D
     while not shared.try_begin_writer(handle, deadline):
         deadline.check()
         check_open(env)
+        deadline.log_long_wait(shared, "another process")
+    shared.log_notes()
 
 
 def check_open(env: Environment) -> None:

@@ -161,6 +161,8 @@ def reader_check(shared: SharedEnv) -> int:
     """``Environment.reader_check``."""
     out = shared.engine.ffi.new("int *")
     shared.call("mdb_reader_check", shared.engine.lib.mdb_reader_check, out)
+    shared.note_dead_readers(out[0])
+    shared.log_notes()
     return int(out[0])
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from weakref import ref
 
+from .._base.log import WARNING, log
 from .._typing import TYPE_CHECKING
 from ..errors import ClosedError, Error
 from . import inspection as _inspection
@@ -80,7 +81,8 @@ class ReaderWatch:
             except Error:
                 continue  # the next look may succeed
             for reader in slow:
-                self._call(reader)
+                self._call(self._log, reader)
+                self._call(self._callback, reader)
 
     def _look(self) -> list[Reader]:
         """Return the slow readers that were not reported yet."""
@@ -110,9 +112,19 @@ class ReaderWatch:
             self._seconds is not None and seconds >= self._seconds
         )
 
-    def _call(self, reader: Reader) -> None:
+    def _log(self, reader: Reader) -> None:
+        env = self._env()
+        options = None if env is None else env._options
+        if options is not None:
+            log(
+                WARNING, "%s: a slow reader in process %d keeps the snapshot %d",
+                options.given_path, reader.pid, reader.txnid,
+            )  # fmt: skip
+
+    @staticmethod
+    def _call(function: Callable[[Reader], object], reader: Reader) -> None:
         try:
-            self._callback(reader)
+            function(reader)
         except BaseException:  # reported as that of a thread
             seen = *sys.exc_info(), threading.current_thread()
             threading.excepthook(threading.ExceptHookArgs(seen))

@@ -31,6 +31,7 @@ from _thread import get_ident
 from _weakref import ref
 
 from .._base.collecting import free_dropped
+from .._base.log import INFO, log
 from .._core_rules.failures import damaged, database_error
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import WriterGate
@@ -111,6 +112,8 @@ class SharedEnv(SharedCore):
         self.users: dict[int, ref[Any]] = {}
         self.calls: dict[int, ref[_Call]] = {}
         self.map_requests: dict[int, ref[MapRequest]] = {}
+        # records for the log, made where it cannot be called because a lock is held
+        self.notes: list[tuple[Any, ...]] = []
         ffi, lib = engine.ffi, engine.lib
         self.pool = ffi.gc(
             lib.pylmdb_pool_new(self.ptr, options.max_spare_txns), lib.pylmdb_pool_release
@@ -267,6 +270,17 @@ class SharedEnv(SharedCore):
         finally:
             self.leave(call.token)
 
+    def note_dead_readers(self, count: int) -> None:
+        """Note that reader slots of dead processes were cleared."""
+        if count:
+            self.notes.append(("reader slots of dead processes that were cleared: %d", count))
+
+    def log_notes(self) -> None:
+        """Log the records that were noted.  The caller must hold no lock of pylmdb."""
+        notes, self.notes = self.notes, []
+        for message, *args in notes:
+            log(INFO, f"%s: {message}", self.options.given_path, *args)
+
     def call(self, what: str, function: Callable[..., int], *args: object) -> None:
         """The same for a function that returns an error code; raise the error."""
         code = self.run(function, *args)
@@ -364,7 +378,8 @@ class SharedEnv(SharedCore):
             is_unused = not self._live() and len(self._alive(self.calls)) <= 1
             if is_unused:
                 self.end_idle()
-            self.engine.lib.pylmdb_env_make_room(self.ptr, is_unused)
+            if not self.engine.lib.pylmdb_env_make_room(self.ptr, is_unused):
+                self.notes.append(("the memory map was moved to another address to grow",))
 
     def set_mapsize(self, size: int) -> None:
         """Set the size that the map may reach: in place if possible, else with a new map."""

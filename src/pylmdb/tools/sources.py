@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._base.log import WARNING, log
 from .._shared.options import DEFAULT_MAX_DBS, locate, require_data_file
 from .._shared.options import data_path as data_path_of
 from ..environment import Environment
@@ -51,7 +52,7 @@ def open_unlocked_if_safe(
 
     The second call is made only if this process has no right to write to the files.  A process
     with more rights, such as one of the owner, can still overwrite pages that are being read.
-    So ``warn`` is called with a sentence that warns of that.
+    So ``warn`` is called with a sentence that warns of that, which is logged, too.
     """
     try:
         return opens(lock=True)
@@ -60,10 +61,12 @@ def open_unlocked_if_safe(
             raise
         reason = refusal.reason
     env = opens(lock=False)
-    warn(
+    text = (
         f"{os.fsdecode(path)!r} is read without a lock, because its lock file cannot be used"
         f" ({reason}); other processes must not write to it meanwhile"
     )
+    log(WARNING, "%s", text)
+    warn(text)
     return env
 
 

@@ -128,7 +128,18 @@ static void let_waiters_enter(Shared *shared)
             let_others_run();
 }
 
-static int enter_gate(Transaction *txn, PyObject *deadline)
+/* One Deadline for all slices of a wait, so that it knows when the wait began. */
+static int make_deadline(Transaction *txn, PyObject **deadline)
+{
+    hold(txn);
+    *deadline = PyObject_CallOneArg(txn->state->deadline_class, Py_None);
+    release(txn);
+    if (*deadline && txn->revoked)
+        return refuse_named(txn->state, "transaction ended while it began");
+    return *deadline ? 0 : -1;
+}
+
+static int enter_gate(Transaction *txn, PyObject **deadline)
 {
     Shared *shared = txn->shared;
     int rc;
@@ -137,8 +148,13 @@ static int enter_gate(Transaction *txn, PyObject *deadline)
     while (shared->writer) {
         if (shared->writer->thread == current_thread())
             return refuse_named(txn->state, "thread has a writer");
+        if (!*deadline) {
+            if (make_deadline(txn, deadline))
+                return -1;
+            continue; /* that may have run Python code */
+        }
         shared->waiting++;
-        rc = ask_slow(txn, "wait_for_gate", txn->env, deadline);
+        rc = ask_slow(txn, "wait_for_gate", txn->env, *deadline);
         shared->waiting--;
         if (rc)
             return -1;
@@ -148,7 +164,7 @@ static int enter_gate(Transaction *txn, PyObject *deadline)
     return 0;
 }
 
-static int begin_writer(Transaction *txn, PyObject *deadline)
+static int begin_writer(Transaction *txn, PyObject **deadline)
 {
     Shared *shared = txn->shared;
     struct thread *thread = this_thread();
@@ -161,7 +177,7 @@ static int begin_writer(Transaction *txn, PyObject *deadline)
     if (LIKELY(shared->admitting) &&
         LIKELY(!txn->engine->begin(&txn->native, shared->pool, NULL, 0, 0)))
         return 0;
-    if (!ask_slow(txn, "begin_writer", txn->env, deadline))
+    if (!ask_slow(txn, "begin_writer", txn->env, *deadline))
         return 0;
     return -1;
 }
@@ -193,7 +209,7 @@ static int join_environment(Transaction *txn)
     return ask_slow(txn, "check_open", txn->env, NULL);
 }
 
-static int begin_native(Transaction *txn, PyObject *parent, PyObject *deadline)
+static int begin_native(Transaction *txn, PyObject *parent, PyObject **deadline)
 {
     txn->top = txn;
     txn->native.generation = pylmdb_generation;
@@ -240,7 +256,7 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args, 
     return 0;
 }
 
-static int begin_with(Transaction *txn, PyObject *const *args, PyObject *deadline)
+static int begin_with(Transaction *txn, PyObject *const *args, PyObject **deadline)
 {
     if (txn->write && ((EnvironmentCore *)txn->env)->readonly)
         return refuse_with(txn->state, "environment is read-only", "s", "begin");
@@ -261,7 +277,7 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject 
         txn->engine = shared->engine;
         txn->slot = (Slot *)Py_NewRef((PyObject *)shared->main);
         txn->reuses = shared->reuses;
-        if ((rc = begin_with(txn, args, deadline)))
+        if ((rc = begin_with(txn, args, &deadline)))
             revoke_transaction(txn);
     }
     Py_XDECREF(deadline);

@@ -140,7 +140,8 @@ int pylmdb_finish_open(struct pylmdb_pool *pool, const char *data_path, const ch
     if ((rc = pylmdb_env_join(env)) || (rc = pylmdb_env_check(env)))
         return rc;
     out->max_key_size = mdb_env_get_maxkeysize(env);
-    (void)mdb_reader_check(env, NULL); /* readers that have died keep pages and reader slots */
+    /* readers that have died keep pages and reader slots */
+    (void)mdb_reader_check(env, &out->dead_readers);
     if (any_size)
         (void)pylmdb_env_limit(env, 0);
     out->main_code = load_main(pool, room, out);

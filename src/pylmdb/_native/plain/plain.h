@@ -186,6 +186,8 @@ struct pylmdb_open_result {
     int main_code;
     /* how many named databases the main database has, if those may be more than asked for */
     unsigned int databases;
+    /* how many reader slots of dead processes were cleared */
+    int dead_readers;
 };
 /* What must be done after pylmdb_env_open(): check that the lock file and the data file belong
  * together (PYLMDB_OTHER_FILE) and that the data file has all its pages, clear dead readers, have
