@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ._arguments import command_first
 from ._commands import HelpFormatter, Parser, accept_known, add_database, as_epilog
 from ._data import Failures, add_formats, formats
-from ._opening import add_flags, database, name_of, reading
+from ._opening import add_flags, add_new_file, database, name_of, reading
 from ._output import add_overwrite, binary_input, counted, print_result, progress, text_output
 from ._records import add_range, bounds, own_records
 from ._storing import chosen_flags, store
@@ -167,6 +167,7 @@ def _add_import(parser: Parser, form: str) -> None:
     )  # fmt: skip
     add_database(parser, "store records in this database, which is created if it does not exist")
     add_flags(parser)
+    add_new_file(parser)
     parser.add_argument(
         "--on-conflict", choices=["error", "first", "last"], default="last",
         help="for a key with different values: fail, or keep the first or the last one",
