@@ -44,11 +44,20 @@ class BuildExtensions(build_ext):
     use.  Each extension has its own directory, because both engines compile shim.c.  setuptools
     compiles all objects of an extension if one input has changed.  Here the compiler lists the
     inputs of each object in a file beside it (``-MMD``), and a second file has its command.
+
+    An editable install keeps its objects, where ``build_ext --inplace`` finds them, and not in a
+    temporary directory.
     """
 
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or processors()
+        if self.editable_mode:
+            build = self.get_finalized_command("build")
+            usual = type(build)(self.distribution)
+            usual.build_base = build.build_base
+            usual.ensure_finalized()
+            self.build_temp = usual.build_temp
 
     def build_extensions(self):
         compiler = getattr(self.compiler, "compiler", ["cc"])[0]

@@ -283,7 +283,8 @@ int pylmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode
 void pylmdb_remove_made(const struct pylmdb_opening *noted, const char *data_file,
                         const char *lock_file);
 
-/* A write transaction cannot begin in a file whose pages have checksums of another program. */
+/* A write transaction cannot begin in a file whose pages have checksums that this build cannot
+ * compute: those of another program, and all without the shim. */
 #define PYLMDB_CHECKSUMS (-30702)
 /* A file whose pages have checksums cannot be opened with a writable map. */
 #define PYLMDB_SUMS_IN_MAP (-30706)

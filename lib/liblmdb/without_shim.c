@@ -14,9 +14,30 @@ int pylmdb_has_shim(void)
     return 0;
 }
 
+/* LMDB 1.0 keeps the size of checksums at the end of page 0. A page that is written without
+ * its checksum is damaged for programs that check it. */
+static int has_checksums(MDB_env *env)
+{
+    unsigned short size = 0;
+
+#if MDB_VERSION_MAJOR > 0
+    MDB_stat stat;
+    mdb_filehandle_t fd;
+
+    if (mdb_env_stat(env, &stat) || mdb_env_get_fd(env, &fd) ||
+        pread(fd, &size, sizeof(size), (off_t)(stat.ms_psize - sizeof(size))) != sizeof(size))
+        return 0;
+#else
+    (void)env;
+#endif
+    return size != 0;
+}
+
 int pylmdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, int wait_ms, MDB_txn **txn)
 {
     (void)wait_ms;
+    if (!(flags & MDB_RDONLY) && !parent && has_checksums(env))
+        return PYLMDB_CHECKSUMS;
     return mdb_txn_begin(env, parent, flags, txn);
 }
 

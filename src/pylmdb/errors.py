@@ -572,13 +572,13 @@ def closed(
 
 
 def checksums(what: str) -> Error:
-    """The exception for writing to a file whose pages have checksums of another program."""
+    """The exception for writing to a file whose pages have checksums that this build cannot
+    compute: those of another program, and all with the system's liblmdb."""
     return ReadonlyError(
         what,
         errno.EACCES,
         "open it with readonly=True, or load a dump of it into a new file",
-        f"{what}: the pages of this file have checksums of another program, which pylmdb cannot"
-        " compute",
+        f"{what}: the pages of this file have checksums that this build of pylmdb cannot compute",
     )
 
 

@@ -534,7 +534,7 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         No record has this number, and until the transaction ends no other writer can take it.
         The same number is returned until a record with it is stored, and again if the record
-        with the greatest key is deleted.
+        with the greatest key is deleted.  Names of databases, in the main database, do not count.
 
         The number of a key is, in a database with ``integerkey``, the native integer.  Elsewhere
         it is the decimal number, if the key consists of ASCII digits; else the key must have 4

@@ -68,6 +68,19 @@ def test_keys_that_are_no_numbers(env):
             txn.next_id()
 
 
+@pytest.mark.parametrize("name", [b"abc", b"abcd", b"abcdefg", b"abcdefgh", b"12"])
+def test_names_of_databases_are_no_numbers(env, name):
+    env.open_db(name)
+    env.open_db(name + b"\xff" * 4)
+    with env.begin(write=True) as txn:
+        assert txn.next_id() == 1
+        txn.put(b"00000007", b"")
+        assert txn.next_id() == 8
+        txn.put(b"zebra", b"")
+        with pytest.raises(pylmdb.InvalidParameterError, match="b'zebra', is not a number"):
+            txn.next_id()
+
+
 def test_only_a_writer_gets_a_number(env):
     with env.begin() as txn, pytest.raises(pylmdb.ReadonlyError, match="could take the number"):
         txn.next_id()

@@ -72,6 +72,29 @@ def test_the_build_needs_a_compiler(tmp_path):
     )
 
 
+EDITABLE = """
+import setuptools
+from distutils.core import run_setup
+
+found = run_setup("setup.py", ["build_ext"], "commandline")
+command = found.get_command_obj("build_ext")
+command.ensure_finalized()
+usual = command.build_temp
+found.get_command_obj("build").build_temp = "elsewhere"
+command = found.reinitialize_command("build_ext")
+command.editable_mode = command.inplace = True
+command.ensure_finalized()
+print(command.build_temp == usual)
+"""
+
+
+def test_make_dev_compiles_once():
+    """An editable install leaves its objects where ``build_ext --inplace`` looks for them."""
+    pytest.importorskip("setuptools")
+    status, out, err = run(sys.executable, "-W", "ignore", "-c", EDITABLE)
+    assert (status, out.splitlines()[-1:]) == (0, ["True"]), err
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="needs /proc/locks")
 def test_a_build_waits_for_another_one_in_the_same_folder():
     """As ``make lint`` and ``make docs``, which use one build folder for two environments."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from project import ROOT
 
+import pylmdb
+
 pytestmark = pytest.mark.slow
 
 PROGRAM = """
@@ -131,6 +133,29 @@ assert view == b"of the main database"
 print("all well with", pylmdb.version())
 """
 
+# Checksums are of LMDB 1.0.  LMDB 0.9 cannot open such a file.
+CHECKSUMS = """
+import sys
+import pylmdb
+
+with open(sys.argv[1] + "/data.mdb", "rb") as file:
+    before = file.read()
+try:
+    with pylmdb.open(sys.argv[1]) as env, env.begin(write=True) as txn:
+        txn.put(b"key", b"new")
+except pylmdb.ReadonlyError as error:
+    assert "have checksums that this build of pylmdb cannot compute" in str(error), error
+    with pylmdb.open(sys.argv[1]) as env, env.begin() as txn:
+        assert txn.get(b"key") == b"value"
+except pylmdb.VersionMismatchError as error:
+    assert [engine.version[0] for engine in pylmdb.lowlevel.engines()] == [0], error
+else:
+    raise AssertionError("it was written to")
+with open(sys.argv[1] + "/data.mdb", "rb") as file:
+    assert file.read() == before
+print("refused")
+"""
+
 
 def run(*command, **environment):
     done = subprocess.run(
@@ -192,3 +217,7 @@ def test_the_package_works_with_the_systems_liblmdb(tmp_path):
     lender = str(Path(__import__("cffi").__file__).resolve().parent.parent)
     program = f"import sys; sys.path.append({lender!r})\n{PROGRAM}"
     assert "all well" in run(python, "-I", "-W", "error", "-c", program)
+    with pylmdb.open(tmp_path / "summed", checksums=True) as env, env.begin(write=True) as txn:
+        txn.put(b"key", b"value")
+    program = f"import sys; sys.path.append({lender!r})\n{CHECKSUMS}"
+    assert "refused" in run(python, "-I", "-W", "error", "-c", program, tmp_path / "summed")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import pylmdb
@@ -148,6 +149,23 @@ def test_page_sizes_and_checksums_of_new_files(run, path, tmp_path):
         assert (report["page_size"], report["checksums"], report["ok"]) == (16384, True, True)
     assert b"/s" in run("verify", tmp_path / "merged", "--deep")
     assert "power of two" in run("convert", path, tmp_path / "x", "--page-size", "5", status=1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["import csv table.csv new", "import jsonl lines new", "import memmap rows.npy new",
+     "put new key value --create", "copy-db small name --to new --create"],
+)  # fmt: skip
+def test_new_files_of_commands_that_store_records(words, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "lines").write_text('{"key": "a", "value": "b"}\n')
+    np.save(tmp_path / "rows.npy", np.zeros((2, 2)))
+    with pylmdb.open(tmp_path / "small") as env:
+        env.open_db(b"name")
+    run(*words.split(), "--page-size", "8192", "--checksums")
+    with pylmdb.open(tmp_path / "new", readonly=True) as env:
+        assert (env.info().page_size, env.checksums) == (8192, True)
 
 
 def test_drop(run, path):

@@ -16,7 +16,7 @@ from PIL import Image
 import pylmdb
 from pylmdb.cli import exchange, main
 from pylmdb.cli._parser import parser
-from pylmdb.datasets import from_npz
+from pylmdb.datasets import from_memmap, from_npz
 
 COMMANDS = next(each.choices for each in parser()._actions if each.dest == "command")
 # commands that do not end by themselves, or take long
@@ -155,13 +155,42 @@ def test_keys_and_names_in_messages_are_as_they_are_typed(made, tmp_path, monkey
     monkeypatch.chdir(tmp_path / "c")
     assert main(["rename", "fruit", "prices", "tags"]) == 1
     assert capsys.readouterr().err == (
-        "pylmdb rename: rename_db: there is a database 'tags' already;"
-        " drop() it first, or choose another name\n"
+        "pylmdb rename: there is a database 'tags' already; drop it first, or choose another name\n"
     )
     assert main(["verify", "fruit"]) == 0
     assert "\n  database 'prices': 1 entries" in capsys.readouterr().out
     assert main(["salvage", "fruit", "saved"]) == 0
     assert "\n  database 'prices': 1 of 1 records" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("load fruit -f fruit.txt --checksums", "no checksums, but --checksums asks for them;"),
+        ("load fruit -f fruit.txt --checksums", "; leave --checksums out; 'pylmdb convert --check"),
+        ("load fruit -f fruit.txt --page-size 512", "pages of 4096 bytes, not --page-size 512;"),
+        ("load fruit -f fruit.txt --page-size 512", "--page-size out; 'pylmdb convert' writes a"),
+        ("load new -f fruit.txt --page-size 1000", "--page-size must be a power of two"),
+        ("load new -f fruit.txt --lib-version 0 --checksums", ", but --lib-version 0 means 0.9"),
+        ("get overwrite=True apple", "'overwrite=True' does not exist"),
+        ("import jsonl twice.jsonl new --on-conflict error", "with --on-conflict first or last"),
+        ("import memmap rows.npy fruit", "import: 'fruit' exists; --exist extend adds samples to"),
+        ("import npz arrays.npz new --key-format x", "--key-format must be a format of one"),
+        ("export memmap samples rows.npy", "export: 'rows.npy' exists; --overwrite replaces it"),
+        ("put fruit KEY red", "put: key has 600 bytes; this environment allows 1 to 511 bytes; h"),
+    ],
+)
+def test_messages_name_options_and_commands(
+    command, message, made_samples, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "c"
+    shutil.copytree(made_samples, folder)
+    (folder / "twice.jsonl").write_text('{"key": "a", "value": "b"}\n{"key": "a", "value": "c"}\n')
+    from_memmap(folder / "rows.npy", folder / "samples")
+    capsys.readouterr()
+    monkeypatch.chdir(folder)
+    assert main(shlex.split(command.replace("KEY", "k" * 600))) == 1
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

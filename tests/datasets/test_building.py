@@ -50,6 +50,21 @@ def test_shards_that_stay(tmp_path, pool):
 
 
 @pytest.mark.parametrize("merge", [True, False])
+def test_what_new_files_are_like(tmp_path, pool, merge):
+    options = {"executor": pool, "shards": 2, "merge": merge, "progress": False}
+    build(range(9), makers.one, tmp_path / "set", page_size=8192, checksums=True, **options)
+    files = [tmp_path / "set"] if merge else [*(tmp_path / "set").iterdir()]
+    for file in files:
+        with pylmdb.open(file, readonly=True) as env:
+            assert (env.info().page_size, env.checksums, env.lib_version()[0]) == (8192, True, 1)
+    with pytest.raises(ValueError, match="page_size must be a power of two"):
+        build(range(9), makers.one, tmp_path / "no", page_size=1000, **options)
+    with pytest.raises(ValueError, match="checksums=True needs the format of LMDB"):
+        build(range(9), makers.one, tmp_path / "no", lib_version=0, checksums=True, **options)
+    assert [*tmp_path.iterdir()] == [tmp_path / "set"]
+
+
+@pytest.mark.parametrize("merge", [True, False])
 def test_no_items(tmp_path, pool, merge):
     assert build([], makers.one, tmp_path / "set", executor=pool, merge=merge, progress=False) == 0
     assert len(Dataset(tmp_path / "set")) == 0

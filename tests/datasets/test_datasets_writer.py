@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pylmdb
-from pylmdb.datasets import Dataset, Writer
+from pylmdb.datasets import Dataset, Writer, from_memmap
 
 
 @pytest.fixture
@@ -48,6 +48,30 @@ def test_numbered_samples_need_no_index(write, env_path):
         assert len(writer) == 300
     assert records(env_path) == {b"%08d" % n: b"%d" % n for n in range(300)}
     assert samples(env_path) == [b"%d" % n for n in range(300)]
+
+
+def describe(path):
+    with pylmdb.open(path, readonly=True) as env:
+        return env.info().page_size, env.checksums
+
+
+@pytest.mark.parametrize("exist", ["error", "replace"])
+def test_what_a_new_file_is_like(env_path, exist):
+    with Writer(env_path, exist=exist, page_size=8192, checksums=True) as writer:
+        writer.append(b"value")
+    assert describe(env_path) == (8192, True)
+    with Writer(env_path, exist="extend") as writer:
+        writer.append(b"another")
+    with pytest.raises(pylmdb.InvalidError, match="has pages of 8192 bytes"):
+        Writer(env_path, exist="extend", page_size=4096)
+    assert samples(env_path) == [b"value", b"another"]
+    assert describe(env_path) == (8192, True)
+
+
+def test_what_the_file_of_an_import_is_like(env_path, tmp_path):
+    np.save(tmp_path / "rows.npy", np.zeros((3, 4)))
+    from_memmap(tmp_path / "rows.npy", env_path, page_size=8192, checksums=True)
+    assert describe(env_path) == (8192, True)
 
 
 @pytest.mark.parametrize("commit_every", [1, 7, 1000, "auto"])

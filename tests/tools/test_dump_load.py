@@ -3,7 +3,9 @@
 
 import io
 import os
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -353,6 +355,29 @@ def test_a_file_that_exists_is_kept(open_env, tmp_path):
     with pytest.raises(pylmdb.Error, match="is a directory"):
         pylmdb.dump(env, tmp_path, overwrite=True)
     assert sorted(os.listdir(tmp_path)) == ["env", "link", "text"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="this system has no files below /dev")
+def test_a_regular_file_below_dev_is_kept(open_env):
+    env = open_env()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        text = Path(folder, "text")
+        text.write_bytes(b"old")
+        with pytest.raises(pylmdb.PathExistsError):
+            pylmdb.dump(env, text)
+        assert text.read_bytes() == b"old"
+        pylmdb.dump(env, text, overwrite=True)
+        assert text.read_bytes().startswith(b"VERSION=3")
+
+
+def test_an_open_descriptor_is_written_to(open_env, tmp_path):
+    env = open_env()
+    pylmdb.dump(env, tmp_path / "text")
+    with open(tmp_path / "redirected", "w+b") as file:
+        link = tmp_path / "link"
+        link.symlink_to(f"/dev/fd/{file.fileno()}")
+        pylmdb.dump(env, link)
+        assert file.read() == (tmp_path / "text").read_bytes()
 
 
 def test_a_file_that_appears_meanwhile_is_kept(open_env, tmp_path):

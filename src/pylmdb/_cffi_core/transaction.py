@@ -504,9 +504,12 @@ class TransactionCore(Caller):
     def __contains__(self, key: Any) -> bool:
         return bool(self._do(self._get, None, "in", self._raw("key", key), False, _exists))
 
-    def _nearest(self, ptr: Any, operation: str, key: Any, db: Any, reverse: bool) -> Any:
+    def _nearest(
+        self, ptr: Any, operation: str, key: Any, db: Any, reverse: bool, plain_only: bool = False
+    ) -> Any:
         found = self._ffi.new("MDB_val[2]")
-        if not self._call(ptr, db, operation, "nearest", -1, key, reverse, found, found + 1):
+        how = reverse, plain_only, found, found + 1
+        if not self._call(ptr, db, operation, "nearest", -1, key, *how):
             return None
         return self._to_python(found[0]), self._to_python(found[1])
 
@@ -529,7 +532,7 @@ class TransactionCore(Caller):
 
     def _next_id(self, ptr: Any, db: Any) -> int:
         flags = self._slot_in(ptr, db).flags
-        record = self._nearest(ptr, "next_id", (self._ffi.NULL, 0), db, True)
+        record = self._nearest(ptr, "next_id", (self._ffi.NULL, 0), db, True, True)
         return 1 if record is None else next_number(bytes(record[0]), flags)
 
     def _put_if(

@@ -181,7 +181,8 @@ struct pylmdb_host {
                                  unsigned int flags, void **out)) \
     SLOT(int, pylmdb_, nearest, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
                                  const void *key, size_t key_size, int reverse, \
-                                 MDB_val *found_key, MDB_val *found_value)) \
+                                 int plain_only, MDB_val *found_key, \
+                                 MDB_val *found_value)) \
     SLOT(int, pylmdb_, count, (MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, \
                                const void *start, size_t start_size, const void *stop, \
                                size_t stop_size, size_t *count)) \

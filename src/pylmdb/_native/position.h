@@ -145,9 +145,11 @@ int pylmdb_iteration_next(struct pylmdb_iteration *iteration, struct pylmdb_posi
 void pylmdb_iteration_free(struct pylmdb_iteration *iteration);
 
 /* The first record of a range without a stop that begins at key (NULL: of all records); with
- * reverse the last one of a range that ends with key. */
+ * reverse the last one of a range that ends with key.  plain_only leaves out records that describe
+ * named databases. */
 int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
-                   size_t key_size, int reverse, MDB_val *found_key, MDB_val *found_value);
+                   size_t key_size, int reverse, int plain_only, MDB_val *found_key,
+                   MDB_val *found_value);
 
 /* For getmulti: the first value of a key and its next ones; with a width, all values of a page in
  * one piece.  PYLMDB_OTHER_WIDTH: the values have another width, that of position->value. */

@@ -81,10 +81,24 @@ def _exists(operation: str, path: Path) -> Error:
 
 
 def _is_stream(path: bytes) -> bool:
-    """Whether a path leads to something that is written to, and cannot be replaced."""
+    """Whether a path leads to something that is written to, and cannot be replaced.
+
+    That is a pipe, a device or a socket.  An open descriptor, such as ``/dev/stdout``, is written
+    to even if it is a regular file.
+    """
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return False
-    # /dev/stdout may be a regular file
-    return path.startswith((b"/dev/", b"/proc/")) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _is_descriptor(path)
+
+
+def _is_descriptor(path: bytes) -> bool:
+    """Whether a path that exists, or a symbolic link in its way, is a descriptor of a process."""
+    while True:
+        folder = os.path.realpath(os.path.dirname(path))
+        if folder == b"/dev/fd" or (folder.startswith(b"/proc/") and folder.endswith(b"/fd")):
+            return True
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(folder, os.readlink(path))

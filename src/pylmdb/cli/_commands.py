@@ -123,7 +123,7 @@ class Commands:
         )  # fmt: skip
         made.set_defaults(
             run=run, failure=1, refuse=made.error, json=False, no_lock=False, read=False,
-            single=False,
+            single=False, options=made._option_string_actions,
         )  # fmt: skip
         if json:
             made.add_argument("--json", action="store_true", help="print the result as JSON")

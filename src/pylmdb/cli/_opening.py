@@ -51,7 +51,7 @@ def writing(args: argparse.Namespace, whole: bool = False) -> Environment:
         require(args.path, creatable=hasattr(args, "create"))
     opens = partial(
         Environment, args.path, create=create, lock=not args.no_lock,
-        subdir=False if args.single else None,
+        subdir=False if args.single else None, **new_file(args),
     )  # fmt: skip
     return with_room(opens, more=1) if whole else opens()
 
@@ -123,6 +123,14 @@ def add_new_file(command: argparse.ArgumentParser) -> None:
         "--checksums", action="store_const", const=True,
         help="give the pages of a new environment checksums (LMDB 1.0)",
     )  # fmt: skip
+
+
+def new_file(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what :func:`add_new_file` has parsed, as options of ``open``."""
+    return {
+        "page_size": getattr(args, "page_size", None),
+        "checksums": bool(getattr(args, "checksums", None)),
+    }
 
 
 def add_flags(command: argparse.ArgumentParser) -> None:

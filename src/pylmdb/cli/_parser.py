@@ -41,7 +41,9 @@ PATH is an environment: a directory with data.mdb in it, or a single file.
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
 
-    It sets ``args.run`` to the function of the command and ``args.parser`` to the parser.
+    It sets ``args.run`` to the function of the command, ``args.parser`` to the parser,
+    ``args.commands`` to the names of all commands, and ``args.options`` to the options of the
+    command.
     """
     top = Parser(
         prog="pylmdb",
@@ -59,5 +61,5 @@ def parser() -> argparse.ArgumentParser:
         watching, shell, completion,
     ):  # fmt: skip
         module.add(Commands(commands))
-    top.set_defaults(parser=top)
+    top.set_defaults(parser=top, commands=commands.choices)
     return top

@@ -10,27 +10,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import Error
-from ._data import literals_as_text
 from ._output import print_error
+from ._wording import as_typed
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
 _FAILURES = (Error, OSError, ValueError, ImportError, OverflowError, RecursionError, MemoryError)
-
-# parts of messages that name a parameter, and the option that sets it
-_OPTIONS = {
-    "extensions= chooses the files, by default": "the extensions of images are",
-    "overwrite=True replaces it": "--overwrite replaces it",
-    "(max_seconds=)": "(--max-seconds)",
-    "leave out since=": "leave out --since",
-    "make an increment (since=)": "make an increment (--since)",
-    "the backup that since= names": "the backup that --since names",
-    "until=": "--until ",
-    "on_conflict='first' or 'last'": "--on-conflict first or last",
-    "subdir=False means a file; leave subdir out": "--use-single-file means a file; leave it out",
-}
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
@@ -47,21 +34,14 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except _FAILURES as failure:
-        text = _as_typed(" ".join(str(failure).split())) or type(failure).__name__
+        text = as_typed(" ".join(str(failure).split()), args) or type(failure).__name__
         with suppress(OSError):
-            print_error(args, text.removeprefix(f"{args.command}: "))
+            print_error(args, text)
         try:
             sys.stdout.flush()
         except OSError:
             _drop_output()
     return int(args.failure)
-
-
-def _as_typed(text: str) -> str:
-    """Name options instead of parameters, and keys and databases as they are typed."""
-    for parameter, option in _OPTIONS.items():
-        text = text.replace(parameter, option)
-    return literals_as_text(text)
 
 
 def _prepare_streams() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._core_rules.database_flags import flags_from
 from ..tools.bulk_loading import load_sections
-from ._opening import FLAGS, refuse_to_write
+from ._opening import FLAGS, new_file, refuse_to_write
 from ._output import progress
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def store(
     return load_sections(
         args.path, sections, memory=getattr(args, "memory", "1 GiB"), on_conflict=on_conflict,
         progress=progress(), subdir=not args.single,
-        lib_version=getattr(args, "lib_version", None), page_size=getattr(args, "page_size", None),
-        checksums=bool(getattr(args, "checksums", None)),
+        lib_version=getattr(args, "lib_version", None), **new_file(args),
     )  # fmt: skip
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from ..environment import Environment
 from ._commands import add_database
 from ._data import NAME
-from ._opening import open_database, reading, refuse_to_write, require, writing
+from ._opening import (
+    add_new_file,
+    new_file,
+    open_database,
+    reading,
+    refuse_to_write,
+    require,
+    writing,
+)
 from ._output import counted, print_json, print_result
 
 if TYPE_CHECKING:
@@ -37,6 +45,7 @@ pylmdb copy-db fruit prices dear --to new --create""",
                          help="name of the copy, which must not exist")  # fmt: skip
     copying.add_argument("--to", metavar="DEST", help="copy into this environment")
     copying.add_argument("--create", action="store_true", help="create DEST if it does not exist")
+    add_new_file(copying)
     drop = commands.on_path(
         "drop", drop_databases, "Delete named databases; with --empty, only their records.",
         examples="""\
@@ -78,7 +87,7 @@ def copy_database(args: argparse.Namespace) -> None:
             require(args.to, creatable=True)
         with reading(args) as env:
             open_database(env, args.name)  # before another environment is created
-            with Environment(args.to, create=args.create) as dest:
+            with Environment(args.to, create=args.create, **new_file(args)) as dest:
                 copied = env.copy_db(name, new, dest)
     print_result(args, f"{counted(copied)} copied", records=copied)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ._arguments import command_first
 from ._commands import HelpFormatter, Parser, accept_known, add_database, as_epilog
 from ._data import Failures, add_formats, formats
-from ._opening import add_flags, database, name_of, reading
+from ._opening import add_flags, add_new_file, database, name_of, reading
 from ._output import add_overwrite, binary_input, counted, print_result, progress, text_output
 from ._records import add_range, bounds, own_records
 from ._storing import chosen_flags, store
@@ -104,7 +104,7 @@ def add(commands: Commands) -> None:
 def import_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb import``."""
     if args.words and args.words[0] in _RECORDS:
-        return import_records(_parse(args.command, args.words, 1, _add_import))
+        return import_records(_parse(args, 1, _add_import))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.load, each.load_options) for name, each in FORMATS.items()})
@@ -114,7 +114,7 @@ def import_samples(args: argparse.Namespace) -> int | None:
 def export_samples(args: argparse.Namespace) -> int | None:
     """``pylmdb export``."""
     if args.words and args.words[0] in _RECORDS:
-        return export_records(_parse(args.command, args.words, 0, _add_export))
+        return export_records(_parse(args, 0, _add_export))
     from ..datasets.formats import FORMATS
 
     _run(args, {name: (each, each.save, each.save_options) for name, each in FORMATS.items()})
@@ -127,13 +127,13 @@ def _explained(command: str, form: str) -> dict[str, Any]:
 
 
 def _parse(
-    command: str, words: list[str], environment: int, add_options: Callable[[Parser, str], None]
+    args: argparse.Namespace, environment: int, add_options: Callable[[Parser, str], None]
 ) -> argparse.Namespace:
     """Parse a format of records, and the words behind it.
 
     :param environment: index of the operand that is the environment.
     """
-    form = words[0]
+    command, (form, *words) = args.command, args.words
     parser = Parser(f"pylmdb {command} {form}", **_explained(command, form))
     parser.set_defaults(command=command, form=form, refuse=parser.error, no_lock=False)
     accept_known(parser, env=environment)
@@ -144,7 +144,8 @@ def _parse(
         parser.add_argument("--no-header", action="store_false", dest="header",
                             help="the first row is a record")  # fmt: skip
     add_formats(parser, arrays=False)
-    return parser.parse_args(words[1:])
+    args.options = parser._option_string_actions
+    return parser.parse_args(words)
 
 
 def _add_import(parser: Parser, form: str) -> None:
@@ -166,6 +167,7 @@ def _add_import(parser: Parser, form: str) -> None:
     )  # fmt: skip
     add_database(parser, "store records in this database, which is created if it does not exist")
     add_flags(parser)
+    add_new_file(parser)
     parser.add_argument(
         "--on-conflict", choices=["error", "first", "last"], default="last",
         help="for a key with different values: fail, or keep the first or the last one",
@@ -233,6 +235,7 @@ def _run(
     given = vars(parser.parse_args(args.words))
     name, source, dest, as_json = (given.pop(key) for key in ("format", "source", "dest", "json"))
     chosen = {key: value for key, value in given.items() if value is not None}
+    args.options = choices.choices[name]._option_string_actions
     done = directions[name][1](source, dest, progress=progress(), **chosen)
     count = done[0] if isinstance(done, tuple) else done
     args.json = as_json

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import NotFoundError
 from ._commands import add_database, number
 from ._data import NAME, Failures, add_formats, formats
-from ._opening import add_flags, database, reading, writing
+from ._opening import add_flags, add_new_file, database, reading, writing
 from ._output import counted, print_error, print_json
 from ._records import Printer, add_range, bounds, every_database
 
@@ -131,6 +131,7 @@ pylmdb put fruit apple sweet -d tags --create --flags dupsort""",
         "-N", "--no-overwrite", action="store_true", help="keep the value of an existing key"
     )
     add_flags(put)
+    add_new_file(put)
     add_database(put, _ONE_DATABASE)
     add_formats(put)
 

@@ -16,6 +16,7 @@ from ._opening import (
     add_flags,
     add_new_file,
     name_of,
+    new_file,
     open_database,
     reading,
     refuse_to_write,
@@ -237,7 +238,6 @@ def load_text(args: argparse.Namespace) -> None:
         written = load(
             source, args.path, name_of(args.db), progress(), overwrite=not args.keep,
             append=args.append, plain=args.plain, unsorted=args.unsorted, memory=args.memory,
-            subdir=not args.single, lib_version=args.lib_version, page_size=args.page_size,
-            checksums=bool(args.checksums),
+            subdir=not args.single, lib_version=args.lib_version, **new_file(args),
         )  # fmt: skip
     print(f"{counted(written)} written")

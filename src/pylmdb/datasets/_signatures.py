@@ -47,6 +47,8 @@ class WriterOptions(TypedDict, total=False):
     max_dbs: int | None
     lock: bool
     lib_version: int | None
+    page_size: int | None
+    checksums: bool
 
 
 class PackOptions(WriterOptions, total=False):

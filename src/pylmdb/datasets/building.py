@@ -29,6 +29,7 @@ from .._base.owners import Descriptor, Owner
 from .._base.progress import Reporter
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError, path_error
+from ..tools.destination import NewFile
 from ..tools.merging import merge as merge_shards
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def build(
     progress: Progress = True,
     *,
     scratch: str | PathLike[str] | None = None,
+    lib_version: int | None = None,
+    page_size: int | None = None,
+    checksums: bool = False,
 ) -> int:
     """Build a data set in many processes, or on many machines.
 
@@ -83,10 +87,15 @@ def build(
     :param scratch: a directory on a local disk of the worker, where shards are written before they
         are moved to ``path``.  Use it if ``path`` is on a network file system, where LMDB does not
         work.
+    :param lib_version: the format of the files: 0 for LMDB 0.9, 1 for 1.0.
+    :param page_size: the page size of the files in bytes, as for :func:`pylmdb.open`.
+    :param checksums: True to give the pages of the files checksums, which needs the format of
+        LMDB 1.0.
     :return: the number of records.
     :raises PathExistsError: ``path`` exists.
     :raises PathNotFoundError: its parent directory does not exist.
     :raises InvalidParameterError: ``workers`` or ``shards`` is less than 1.
+    :raises ValueError: ``page_size`` or ``lib_version`` does not go with the rest.
     :raises KeyExistsError: a key has two values.
     :raises TypeError: a result of ``func`` is not a record and not an iterable.
     :raises BrokenExecutor: worker processes died repeatedly.
@@ -106,18 +115,19 @@ def build(
             f"workers is {workers} and shards is {shards}; there must be at least one of each"
         )
     parts = _split(items, shards or 4 * count)
+    new_file = NewFile(lib_version, page_size, bool(checksums))
     folder = _ShardFolder(path, scratch)
     with folder, folder:
         folder.make()
         jobs = {
-            os.path.join(folder.path, _SHARD % i): (func, part, folder.scratch)
+            os.path.join(folder.path, _SHARD % i): (func, part, folder.scratch, new_file)
             for i, part in enumerate(parts)
         }
         names = list(jobs)
         with Reporter(progress, len(items), " items") as reporter:
             written = _run(jobs, count, executor, reporter)
         if merge:
-            return merge_shards(names, path, subdir=True)
+            return merge_shards(names, path, subdir=True, **new_file.options())
         whole = os.path.join(folder.path, "set")
         os.mkdir(whole)
         for name in names:
@@ -211,7 +221,9 @@ def _submit(
         wait([future for future in futures if not future.cancel()])
 
 
-def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scratch: str) -> int:
+def write_shard(
+    path: str, func: Callable[[Any], Any], items: Iterable[Any], scratch: str, new_file: NewFile
+) -> int:
     """In a worker: write the records of some items to a file, atomically.
 
     :return: the number of records.
@@ -222,7 +234,9 @@ def write_shard(path: str, func: Callable[[Any], Any], items: Iterable[Any], scr
     try:
         with file, file:
             file.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with Environment(temporary, subdir=False, sync=False, lock=False) as env:
+        with Environment(
+            temporary, subdir=False, sync=False, lock=False, **new_file.options()
+        ) as env:
             for records in _batches(func, items):
                 count += _write(env, records)
             env.sync(True)

@@ -49,7 +49,9 @@ _EXIST = Option("exist", str, "what to do if the data set exists", ("error", "ex
 _LAYOUT = Option("layout", str, "how samples are stored", WRITTEN)
 _KEY_FORMAT = Option("key_format", str, "the format that makes keys of numbers, such as %%010d")
 _COMMIT_EVERY = Option("commit_every", int, "how many samples each commit has")
-_WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST, _COMMIT_EVERY)
+_PAGE_SIZE = Option("page_size", int, "the page size of a new file in bytes: a power of two")
+_CHECKSUMS = Option("checksums", bool, "give the pages of a new file checksums (LMDB 1.0)")
+_WRITER = (_LAYOUT, _KEY_FORMAT, _EXIST, _COMMIT_EVERY, _PAGE_SIZE, _CHECKSUMS)
 _IMAGES = (
     *_WRITER,
     Option("keys", str, "what the keys are made of", ("name", "stem", "number")),

@@ -96,6 +96,9 @@ class Writer:
     :param max_dbs: how many named databases the file may have; 128 by default.
     :param lock: False to use no lock file.
     :param lib_version: the format of a new file: 0 for LMDB 0.9, 1 for 1.0.
+    :param page_size: the page size of a new file in bytes, as for :func:`pylmdb.open`.
+    :param checksums: True to give the pages of a new file checksums, which needs the format of
+        LMDB 1.0.
     :raises PathExistsError: there is a data file, and ``exist`` is ``"error"``.
     :raises InvalidParameterError: an argument is not accepted, or the file has another layout.
     :raises IncompatibleError: the database has flags such as ``dupsort``.
@@ -126,6 +129,8 @@ class Writer:
         max_dbs: int | None = None,
         lock: bool = True,
         lib_version: int | None = None,
+        page_size: int | None = None,
+        checksums: bool = False,
     ) -> None:
         self._every = _checked_interval(commit_every)
         layout = written_name(layout)
@@ -138,7 +143,7 @@ class Writer:
         try:
             self._env = Environment(
                 path, map_size, subdir, sync=sync, mode=mode, writemap=writemap, max_dbs=max_dbs,
-                lock=lock, lib_version=lib_version,
+                lock=lock, lib_version=lib_version, page_size=page_size, checksums=checksums,
             )  # fmt: skip
             self._read_committed(self._env, kind, key_format, db)
             self._reporter = Reporter(progress, total, " samples")

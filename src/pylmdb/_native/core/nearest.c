@@ -4,10 +4,12 @@
 #include "cursor.h"
 #include "values.h"
 
-/* Find the first record from the key on, or the last one up to it; NULL: of all records.  Return
- * its slot, or NULL: *code is 0 if there is no such record, else an exception is set. */
+/* Find the first record from the key on, or the last one up to it; NULL: of all records.  With
+ * plain_only, records that describe named databases do not count.  Return its slot, or NULL: *code
+ * is 0 if there is no such record, else an exception is set. */
 static Slot *find_nearest(Transaction *txn, const char *operation, const Bytes *key, PyObject *db,
-                          int reverse, MDB_val *found_key, MDB_val *found_value, int *code)
+                          int reverse, int plain_only, MDB_val *found_key, MDB_val *found_value,
+                          int *code)
 {
     Slot *slot;
 
@@ -15,7 +17,7 @@ static Slot *find_nearest(Transaction *txn, const char *operation, const Bytes *
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return NULL;
     *code = txn->engine->nearest(txn->native.ptr, slot->dbi, slot->flags, key ? key->data : NULL,
-                                 key ? key->size : 0, reverse, found_key, found_value);
+                                 key ? key->size : 0, reverse, plain_only, found_key, found_value);
     if (!*code)
         return slot;
     if (*code == MDB_NOTFOUND)
@@ -35,7 +37,7 @@ static PyObject *nearest(Transaction *txn, const char *operation, const Bytes *k
     MDB_val k, v;
     int code;
 
-    if (!find_nearest(txn, operation, key, db, reverse, &k, &v, &code))
+    if (!find_nearest(txn, operation, key, db, reverse, 0, &k, &v, &code))
         return code ? NULL : Py_NewRef(Py_None);
     if (record_to_python(txn, &k, &v, &found_key, &found_value))
         return NULL;
@@ -85,7 +87,7 @@ TRANSACTION_METHOD(next_id)
         return NULL;
     if (!self->write)
         return refused(self->state, "number in a read transaction");
-    if (!(slot = find_nearest(self, "next_id", NULL, db, 1, &k, &v, &code)))
+    if (!(slot = find_nearest(self, "next_id", NULL, db, 1, 1, &k, &v, &code)))
         return code ? NULL : PyLong_FromLong(1);
     flags = slot->flags;
     if (!(key = to_bytes(self, &k)))

@@ -682,7 +682,8 @@ int pylmdb_range_skip(struct pylmdb_iteration *iteration, struct pylmdb_position
 }
 
 int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *key,
-                   size_t key_size, int reverse, MDB_val *found_key, MDB_val *found_value)
+                   size_t key_size, int reverse, int plain_only, MDB_val *found_key,
+                   MDB_val *found_value)
 {
     const MDB_val bound = {key_size, (void *)key};
     struct pylmdb_position position = {.dbflags = dbflags};
@@ -691,6 +692,8 @@ int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
     if (rc)
         return rc;
     rc = reverse ? seek_last(&position, &bound, 1) : seek_first(&position, &bound, 0);
+    while (!rc && plain_only && pylmdb_cursor_is_db(position.cursor) == 1)
+        rc = pylmdb_position_move(&position, reverse ? MDB_PREV : MDB_NEXT);
     *found_key = position.key;
     *found_value = position.value;
     mdb_cursor_close(position.cursor);
