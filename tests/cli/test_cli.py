@@ -203,6 +203,12 @@ def test_no_environment_is_created_by_mistake(run, tmp_path, command):
     assert os.listdir(missing) == []
 
 
+def test_a_directory_without_permission_is_not_called_empty(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root has every permission
+    text = run("info", tmp_path, status=1)
+    assert text.startswith(f"pylmdb info: '{tmp_path}': this process has no permission to search")
+
+
 def test_put_creates_an_environment_with_create(run, tmp_path):
     run("put", tmp_path / "new", "k", "v", "--create")
     assert records(tmp_path / "new") == [(b"k", b"v")]

@@ -72,6 +72,13 @@ def test_until_a_time(paths, run, tmp_path):
         main(["restore", str(tmp_path / "no"), str(paths[0]), "--until", "yesterday"])
 
 
+def test_until_what_is_no_time_is_named(capsys):
+    with pytest.raises(SystemExit):
+        main(["restore", "no", "file", "--until", "yesterday"])
+    message = capsys.readouterr().err
+    assert "'yesterday' is neither the number of a transaction nor a time" in message
+
+
 def test_backup_info(paths, run, tmp_path):
     text = run("backup-info", *paths, "--check")
     assert f"{paths[0]}: full backup" in text

@@ -68,6 +68,8 @@ def require(path: str, creatable: bool = False) -> None:
     :param creatable: True if the command has ``--create``.
     """
     hint = _CREATES if creatable else ""
+    if os.path.isdir(path) and not os.access(path, os.X_OK):
+        raise PermissionError(f"{path!r}: this process has no permission to search the directory")
     if os.path.isdir(path) and is_new(path):
         raise FileNotFoundError(f"the directory {path!r} has no data.mdb{hint}")
     if is_new(path):

@@ -88,7 +88,8 @@ def _moment(text: str) -> int | datetime:
         return int(text) if text.isdecimal() else datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"it is neither the number of a transaction nor a time: {text!r}"
+            f"{text!r} is neither the number of a transaction nor a time; give a number, or a"
+            " time such as '2100-01-01 12:00'"
         ) from None
 
 
