@@ -15,15 +15,15 @@ import os
 import secrets
 import time
 from array import array
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from itertools import compress
 from operator import ne
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._base.new_files import mode_of_copy
 from .._base.progress import Reporter
-from .._shared.output_files import output
+from .._shared.output_files import output, refuse_own_file, shown
 from ..errors import Error, InvalidParameterError, LockTimeoutError, error
 from .backup_file import (
     BackupWriter,
@@ -69,7 +69,7 @@ def backup(
         file, path = _open(stack, env, dest, previous, overwrite)
         with env.begin() as txn:
             if shared.has_sums:
-                check_pages("backup", env)
+                check_pages("backup", env, lambda done, total: limit.check())
             writer = _write_pages(txn, file, previous, compression, progress, limit)
         found = writer.finish(path)
         if hasattr(file, "flush"):
@@ -109,17 +109,60 @@ def _open(
     stack: ExitStack, env: Environment, dest: Any, previous: BackupReader | None, overwrite: bool
 ) -> tuple[Any, str | None]:
     """Open the destination; return its file, and its path if it has one."""
-    if hasattr(dest, "write"):
-        if not isinstance(dest, io.RawIOBase):
-            return dest, None
-    elif isinstance(dest, int):
+    if isinstance(dest, int):
         dest = io.FileIO(dest, "wb", closefd=False)
-    else:
+    elif not hasattr(dest, "write"):
         return _open_path(stack, env, dest, previous, overwrite)
+    number = _descriptor(dest)
+    if number is not None:
+        refuse_own_file("backup", env._options, number)
+        _refuse_previous(previous, number)
+    if isinstance(dest, io.BufferedIOBase):
+        return dest, None
+    if isinstance(dest, io.TextIOBase):
+        raise TypeError("backup: dest must be a file opened for binary writing, not for text")
     # its write() may write less than it is given
-    buffered = io.BufferedWriter(dest)
+    buffered = io.BufferedWriter(
+        cast("Any", dest if isinstance(dest, io.RawIOBase) else _Raw(dest))
+    )
     stack.callback(buffered.detach)
     return buffered, None
+
+
+class _Raw(io.RawIOBase):
+    """An object that has only ``write()``."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write some bytes, and return how many; an object that does not tell has written all."""
+        written = self._file.write(bytes(data))
+        return len(data) if written is None else int(written)
+
+    def flush(self) -> None:
+        """Flush the object, if it can."""
+        if hasattr(self._file, "flush"):
+            self._file.flush()
+
+
+def _descriptor(file: Any) -> int | None:
+    with suppress(AttributeError, OSError, ValueError):
+        return int(file.fileno())
+    return None
+
+
+def _refuse_previous(previous: BackupReader | None, dest: Any) -> None:
+    """Raise InvalidParameterError if a backup would be written over the one that it continues."""
+    if previous is not None and previous.is_at(dest):
+        raise InvalidParameterError(
+            f"backup: the destination, {shown(dest)}, is the backup that since= names",
+            hint="write the increment to another file; restoring needs both",
+        )
 
 
 def _open_path(
@@ -127,11 +170,7 @@ def _open_path(
 ) -> tuple[Any, str]:
     options = env._options
     path = os.path.abspath(os.fsdecode(dest))
-    if previous is not None and previous.is_at(path):
-        raise InvalidParameterError(
-            f"backup: {os.fsdecode(dest)!r} is the backup that since= names",
-            hint="write the increment to another file; restoring needs both",
-        )
+    _refuse_previous(previous, path)
     try:
         mode = mode_of_copy(options.data_path, options.subdir)
     except FileNotFoundError:

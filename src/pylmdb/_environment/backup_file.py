@@ -275,8 +275,8 @@ class BackupReader:
         self._operation, self._file, self.name, self._path = operation, file, name, path
         self._start = file.tell()
 
-    def is_at(self, path: str) -> bool:
-        """Whether a path leads to the file."""
+    def is_at(self, path: str | int) -> bool:
+        """Whether a path, or a descriptor, leads to the file."""
         with suppress(OSError, ValueError):
             return os.path.samestat(os.fstat(self._file.fileno()), os.stat(path))
         return False

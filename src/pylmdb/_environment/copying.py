@@ -22,6 +22,7 @@ from ..errors import Error, error
 from . import catalog as _catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
     from typing import Any
 
@@ -173,19 +174,24 @@ def copy_to_descriptor(
         _copy_plain(env, fd)
 
 
-def check_pages(operation: str, env: Environment) -> None:
+def check_pages(
+    operation: str, env: Environment, progress: Callable[[int, int], object] | None = None
+) -> None:
     """Check the checksums of all pages of the trees before they are copied as they are.
 
     The caller has a read transaction open: then no page of its snapshot or of a later one is used
     again, so commits do not disturb the check.  Pages that commits have freed meanwhile are not
     checked.
+
+    :param progress: called with the number of pages done, and of all pages; its exception ends the
+        check.
     """
     from .verification import exception_for, verify_descriptor
 
     shared = env._use()
     fd = shared.engine.ffi.new("mdb_filehandle_t *")
     shared.call("mdb_env_get_fd", shared.engine.lib.mdb_env_get_fd, fd)
-    report = verify_descriptor(operation, fd[0], env._options.given_path)
+    report = verify_descriptor(operation, fd[0], env._options.given_path, progress)
     if not report.ok:
         raise exception_for(operation, env._options.given_path, report)
 

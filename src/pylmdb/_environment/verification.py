@@ -101,12 +101,15 @@ def check_file(
         return _check(operation, fd, name, watcher, attempts)
 
 
-def verify_descriptor(operation: str, fd: int, path: str) -> Report:
+def verify_descriptor(
+    operation: str, fd: int, path: str, progress: Callable[[int, int], object] | None
+) -> Report:
     """Check the file of a descriptor, with the large values.
 
     :param path: for messages.
+    :param progress: called with the number of pages done, and of all pages.
     """
-    return _check(operation, fd, path, Watcher(None, deep=True), _ATTEMPTS)
+    return _check(operation, fd, path, Watcher(progress, deep=True), _ATTEMPTS)
 
 
 def _check(operation: str, fd: int, path: str, watcher: Watcher, attempts: int) -> Report:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from .._base.new_files import replacing
@@ -63,16 +63,26 @@ def check_output(operation: str, path: Path, overwrite: bool) -> None:
         raise path_error(operation, path, errno.ENOENT, problem, "create it first")
 
 
-def refuse_own_file(operation: str, options: Options, path: Path) -> None:
-    """Raise ValueError if a file that is to be written is a file of an environment."""
-    if not os.path.exists(path):
-        return
-    if os.path.samefile(options.data_path, path):
-        raise ValueError(
-            f"{operation}: {os.fsdecode(path)!r} is both the source and the destination"
-        )
-    if os.path.exists(options.lock_path) and os.path.samefile(options.lock_path, path):
-        raise ValueError(f"{operation}: {os.fsdecode(path)!r} is the lock file of the source")
+def refuse_own_file(operation: str, options: Options, file: Path | int) -> None:
+    """Raise ValueError if a file that is to be written is a file of an environment.
+
+    :param file: a path or a descriptor.
+    """
+    if _are_same(options.data_path, file):
+        raise ValueError(f"{operation}: {shown(file)} is both the source and the destination")
+    if _are_same(options.lock_path, file):
+        raise ValueError(f"{operation}: {shown(file)} is the lock file of the source")
+
+
+def _are_same(path: bytes, file: Path | int) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(os.stat(path), os.stat(file))
+    return False
+
+
+def shown(file: Path | int) -> str:
+    """Return a path or a descriptor as it is in messages."""
+    return f"descriptor {file}" if isinstance(file, int) else repr(os.fsdecode(file))
 
 
 def _exists(operation: str, path: Path) -> Error:
