@@ -150,7 +150,7 @@ def test_messages_name_options_instead_of_parameters(run, path, tmp_path):
     conflict = run("merge", path, tmp_path / "other", tmp_path / "all", status=1)
     assert conflict.endswith("choose one of them with --on-conflict first or last\n")
     single = run("get", "-s", path, "k0", status=1)
-    assert "--use-single-file means a file; leave it out to open either" in single
+    assert "--use-single-file means a file; leave --use-single-file out to open either" in single
 
 
 def test_two_minus_signs_are_no_operand(path, capsys):
