@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from itertools import compress
 from operator import ne
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._base.new_files import mode_of_copy
 from .._base.progress import Reporter
@@ -38,11 +38,16 @@ from .copying import check_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
+    from .._aliases import CData
+    from .._base.new_files import Path
     from .._base.progress import Progress
     from ..environment import Environment
     from ..transaction import Transaction
-    from .backup_file import Backup, BackupReader
+    from .backup_file import Backup, BackupReader, Source
+
+    Destination = Path | int | BinaryIO
 
 COMPRESSIONS = (None, "zstd")
 # of bits, one for each page
@@ -52,8 +57,8 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def backup(
     env: Environment,
-    dest: Any,
-    since: Any,
+    dest: Destination,
+    since: Source | None,
     compression: str | None,
     overwrite: bool,
     progress: Progress,
@@ -106,25 +111,30 @@ def disk_errors(operation: str) -> Iterator[None]:
 
 
 def _open(
-    stack: ExitStack, env: Environment, dest: Any, previous: BackupReader | None, overwrite: bool
-) -> tuple[Any, str | None]:
+    stack: ExitStack,
+    env: Environment,
+    dest: Destination,
+    previous: BackupReader | None,
+    overwrite: bool,
+) -> tuple[BinaryIO, str | None]:
     """Open the destination; return its file, and its path if it has one."""
-    if isinstance(dest, int):
-        dest = io.FileIO(dest, "wb", closefd=False)
-    elif not hasattr(dest, "write"):
+    if isinstance(dest, (str, bytes, os.PathLike)):
         return _open_path(stack, env, dest, previous, overwrite)
-    number = _descriptor(dest)
+    file = io.FileIO(dest, "wb", closefd=False) if isinstance(dest, int) else dest
+    if isinstance(file, io.TextIOBase) or not hasattr(file, "write"):
+        raise TypeError(
+            "backup: dest must be a path, a descriptor, or a file opened for binary writing, not"
+            f" {type(dest).__name__}"
+        )
+    number = _descriptor(file)
     if number is not None:
         refuse_own_file("backup", env._options, number)
         _refuse_previous(previous, number)
-    if isinstance(dest, io.BufferedIOBase):
-        return dest, None
-    if isinstance(dest, io.TextIOBase):
-        raise TypeError("backup: dest must be a file opened for binary writing, not for text")
+    if isinstance(file, io.BufferedIOBase):
+        return file, None
     # its write() may write less than it is given
-    buffered = io.BufferedWriter(
-        cast("Any", dest if isinstance(dest, io.RawIOBase) else _Raw(dest))
-    )
+    raw: io.RawIOBase = file if isinstance(file, io.RawIOBase) else _Raw(file)
+    buffered = io.BufferedWriter(raw)
     stack.callback(buffered.detach)
     return buffered, None
 
@@ -132,14 +142,14 @@ def _open(
 class _Raw(io.RawIOBase):
     """An object that has only ``write()``."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def writable(self) -> bool:
         """Return True."""
         return True
 
-    def write(self, data: Any) -> int:
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
         """Write some bytes, and return how many; an object that does not tell has written all."""
         written = self._file.write(bytes(data))
         return len(data) if written is None else int(written)
@@ -150,13 +160,13 @@ class _Raw(io.RawIOBase):
             self._file.flush()
 
 
-def _descriptor(file: Any) -> int | None:
+def _descriptor(file: BinaryIO | io.FileIO) -> int | None:
     with suppress(AttributeError, OSError, ValueError):
         return int(file.fileno())
     return None
 
 
-def _refuse_previous(previous: BackupReader | None, dest: Any) -> None:
+def _refuse_previous(previous: BackupReader | None, dest: str | int) -> None:
     """Raise InvalidParameterError if a backup would be written over the one that it continues."""
     if previous is not None and previous.is_at(dest):
         raise InvalidParameterError(
@@ -166,8 +176,12 @@ def _refuse_previous(previous: BackupReader | None, dest: Any) -> None:
 
 
 def _open_path(
-    stack: ExitStack, env: Environment, dest: Any, previous: BackupReader | None, overwrite: bool
-) -> tuple[Any, str]:
+    stack: ExitStack,
+    env: Environment,
+    dest: Path,
+    previous: BackupReader | None,
+    overwrite: bool,
+) -> tuple[BinaryIO, str]:
     options = env._options
     path = os.path.abspath(os.fsdecode(dest))
     _refuse_previous(previous, path)
@@ -193,7 +207,7 @@ class _Snapshot:
         self._call(self._engine.lib.pylmdb_snapshot_free, self._bits)
         self._most = pages_in_block(self.page_size)
 
-    def _call(self, function: Any, *args: Any) -> None:
+    def _call(self, function: CData, *args: CData | int) -> None:
         code = self._txn._do(function, *args)
         if code == errno.ENOSYS:
             problem = "backup: this build uses the system's liblmdb, which cannot read pages"
@@ -228,7 +242,7 @@ class _Snapshot:
 
 def _write_pages(
     txn: Transaction[Any],
-    file: Any,
+    file: BinaryIO,
     previous: BackupReader | None,
     compression: str | None,
     progress: Progress,

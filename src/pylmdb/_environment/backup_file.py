@@ -26,7 +26,7 @@ from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from itertools import compress
 from operator import lt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import _engine
 from ..errors import (
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
-    Source = "str | bytes | PathLike[str] | PathLike[bytes] | BinaryIO | Backup"
+    from .._base.new_files import Path
+
 
 # The first byte is not ASCII, and the line breaks show a transfer as text.
 MAGIC, VERSION = b"\x89LMDB\r\n\x1a", 1
@@ -204,7 +205,9 @@ class BackupWriter:
         self._write(data)
         self._size += len(data)
 
-    def add(self, numbers: array[int], hashes: Sequence[bytes], kept: bytes, data: Any) -> None:
+    def add(
+        self, numbers: array[int], hashes: Sequence[bytes], kept: bytes, data: bytes | memoryview
+    ) -> None:
         """Write a block.
 
         :param kept: for each page 1 if ``data`` has it, else 0.
@@ -458,8 +461,12 @@ class Table:
                 return found
 
 
+if TYPE_CHECKING:
+    Source = Path | BinaryIO | Backup
+
+
 @contextmanager
-def reading(operation: str, source: Any) -> Iterator[BackupReader]:
+def reading(operation: str, source: Source) -> Iterator[BackupReader]:
     """A ``with`` block that reads a backup, whose lists were checked.
 
     :param source: a path, a binary file that can seek, or a :class:`Backup`.
@@ -480,17 +487,8 @@ def reading(operation: str, source: Any) -> Iterator[BackupReader]:
                     hint="give the path of its file",
                 )
             yield reader
-    elif hasattr(source, "read"):
-        if not source.seekable():
-            raise InvalidParameterError(
-                f"{operation}: a backup cannot be read from a pipe here",
-                hint="write it to a file first",
-            )
-        reader = BackupReader(operation, source, str(getattr(source, "name", "file")), None)
-        reader.check()
-        yield reader
-    else:
-        path = os.fsdecode(source)
+    elif isinstance(source, (str, bytes, os.PathLike)) or not hasattr(source, "read"):
+        path = os.fsdecode(cast("Path", source))
         require_path(operation, path)
         if not os.path.isfile(path):
             raise InvalidError(
@@ -501,6 +499,15 @@ def reading(operation: str, source: Any) -> Iterator[BackupReader]:
             reader = BackupReader(operation, file, path, os.path.abspath(path))
             reader.check()
             yield reader
+    else:
+        if not source.seekable():
+            raise InvalidParameterError(
+                f"{operation}: a backup cannot be read from a pipe here",
+                hint="write it to a file first",
+            )
+        reader = BackupReader(operation, source, str(getattr(source, "name", "file")), None)
+        reader.check()
+        yield reader
 
 
 def _open_at_once(name: str, flags: int) -> int:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from itertools import compress, pairwise
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from .. import _engine
 from .._base.fsync import flush
@@ -130,10 +130,10 @@ def backup_info(file: BackupSource, *, check: bool = False, progress: Progress =
         return reader.info
 
 
-def _listed(backups: Any) -> list[Any]:
+def _listed(backups: BackupSource | Iterable[BackupSource]) -> list[BackupSource]:
     if isinstance(backups, (str, bytes, os.PathLike, Backup)) or hasattr(backups, "read"):
-        return [backups]
-    found = [*backups]
+        return [cast("BackupSource", backups)]
+    found = list(backups)
     if not found:
         raise InvalidParameterError("restore: no backup is given", hint="give a full backup")
     return found
@@ -290,8 +290,10 @@ class _Target(Temporary):
                 "restore", self._given, errno.EEXIST, "exists", "overwrite=True replaces it"
             )
 
-    def seekable(self, stack: ExitStack, source: Any) -> Any:
+    def seekable(self, stack: ExitStack, source: BackupSource) -> BackupSource:
         """Return a source that can seek: a pipe is copied to a file without a name."""
+        if isinstance(source, (str, bytes, os.PathLike, Backup)):
+            return source
         if not hasattr(source, "read") or source.seekable():
             return source
         folder = os.path.dirname(self._path)
