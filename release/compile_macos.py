@@ -57,7 +57,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compile and link pylmdb for macOS.")
     parser.add_argument("--cache", type=Path, required=True, help="the folder of what is compiled")
     cache = parser.parse_args().cache.resolve()
-    place()
+    platform = os.environ.pop("_PYTHON_HOST_PLATFORM")
+    place()  # by pip, which must not take this machine for that platform
+    os.environ["_PYTHON_HOST_PLATFORM"] = platform
     headers = cache / "headers"
     write_config(headers)
     ffis = (ffi_0_9(), ffi_1_0())
