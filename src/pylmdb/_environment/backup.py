@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from _typeshed import ReadableBuffer
+
     from .._aliases import CData
     from .._base.new_files import Path
     from .._base.progress import Progress
@@ -149,10 +151,11 @@ class _Raw(io.RawIOBase):
         """Return True."""
         return True
 
-    def write(self, data: memoryview) -> int:  # type: ignore[override]
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write some bytes, and return how many; an object that does not tell has written all."""
-        written = self._file.write(bytes(data))
-        return len(data) if written is None else int(written)
+        part = bytes(data)
+        written = self._file.write(part)
+        return len(part) if written is None else int(written)
 
     def flush(self) -> None:
         """Flush the object, if it can."""
