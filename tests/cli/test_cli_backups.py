@@ -14,19 +14,6 @@ from pylmdb.cli import main
 
 
 @pytest.fixture
-def run(capfdbinary):
-    """Runs a command in this process; returns what it printed."""
-
-    def call(*argv, status=0):
-        assert main([str(each) for each in argv]) == status
-        out, err = capfdbinary.readouterr()
-        assert bool(err) == bool(status)
-        return (err if status else out).decode()
-
-    return call
-
-
-@pytest.fixture
 def paths(env, run, tmp_path):
     """A full backup and an increment; each has 100 records more."""
     made = []

@@ -277,6 +277,8 @@ class SharedEnv(SharedCore):
 
     def log_notes(self) -> None:
         """Log the records that were noted.  The caller must hold no lock of pylmdb."""
+        if not self.notes:  # as nearly always; each begin calls this
+            return
         notes, self.notes = self.notes, []
         for message, *args in notes:
             log(INFO, f"%s: {message}", self.options.given_path, *args)
