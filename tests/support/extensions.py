@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Compile extension modules for tests of the C API, against the header of this pylmdb."""
+"""Compile C for tests: extension modules that use the C API, and libraries for LD_PRELOAD."""
 
+import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -24,3 +25,13 @@ def compile_extension(source, folder, *flags, compiler="cc", standard="c11"):
     command += [f"-I{folder}" for folder in includes]
     subprocess.run([*command, str(source), "-o", str(module), "-pthread"], check=True)
     return module
+
+
+def compile_library(code, folder, name):
+    """Compile C code to a library in a folder, and return the path of the library."""
+    source, library = Path(folder) / f"{name}.c", Path(folder) / f"{name}.so"
+    source.write_text(code)
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True)
+    return str(library)

@@ -6,10 +6,7 @@ as they may on a virtual machine: MONOTONIC_COARSE at one time, and REALTIME_COA
 COARSE_AHEAD seconds after the library was loaded.  All other clocks are an hour ahead.
 """
 
-import os
-import shlex
-import subprocess
-import sysconfig
+from extensions import compile_library
 
 SOURCE = r"""
 #define _GNU_SOURCE
@@ -61,10 +58,4 @@ __attribute__((constructor)) static void load(void)
 
 def compile_into(folder):
     """Return the path of the library."""
-    source, library = os.path.join(folder, "folder_clock.c"), os.path.join(folder, "clock.so")
-    with open(source, "w") as file:
-        file.write(SOURCE)
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
-    command = [*compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+    return compile_library(SOURCE, folder, "folder_clock")

@@ -9,10 +9,7 @@ REFUSE_DATA    mapping a file whose name ends in data.mdb    REFUSE_LOCK_MAP  in
 REFUSE_OPEN    opening a file whose name ends in lock.mdb for writing
 """
 
-import os
-import shlex
-import subprocess
-import sysconfig
+from extensions import compile_library
 
 SOURCE = r"""
 #define _GNU_SOURCE
@@ -109,10 +106,4 @@ OPEN(open64)
 
 def compile_into(folder):
     """Return the path of the library."""
-    source, library = os.path.join(folder, "refusals.c"), os.path.join(folder, "refusals.so")
-    with open(source, "w") as file:
-        file.write(SOURCE)
-    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
-    command = [*compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+    return compile_library(SOURCE, folder, "refusals")
