@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Run the programs of a page, and check that results are as the page says.
 
-    python tests/support/pages.py docs/tutorial.md [TITLE]
+    python tests/support/pages.py docs/start/tutorial.md [TITLE]
 
 These blocks are run, in their order:
 
