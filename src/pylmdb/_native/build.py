@@ -37,7 +37,7 @@ PREAMBLE = """
 #include "merge/merge.h"
 #include "text/text.h"
 #include "verify/verify.h"
-#include "page_hash.h"
+#include "xxh3.h"
 #include "engine.h"
 #include "rules.h"
 #include "position.h"
@@ -169,8 +169,8 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         # shim.c includes mdb.c and midl.c
         sources=[
             str(LIBLMDB / "shim.c"),
-            str(LIBLMDB / "page_hash.c"),
             str(LIBLMDB / "page_sums.c"),
+            str(LIBLMDB / "xxh3.c"),
             *WITHOUT_ENGINE,
             str(NATIVE / "engine.c"),
             *(source for folder in FOLDERS for source in sources_in(folder)),
