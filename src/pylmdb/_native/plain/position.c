@@ -692,7 +692,7 @@ int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
     if (rc)
         return rc;
     rc = reverse ? seek_last(&position, &bound, 1) : seek_first(&position, &bound, 0);
-    while (!rc && plain_only && pylmdb_cursor_is_db(position.cursor) == 1)
+    while (!rc && plain_only && pylmdb_cursor_is_db(position.cursor))
         rc = pylmdb_position_move(&position, reverse ? MDB_PREV : MDB_NEXT);
     *found_key = position.key;
     *found_value = position.value;
