@@ -201,6 +201,10 @@ void pylmdb_env_named(MDB_env *env, const char *path);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 
 /* cdef: end */
+/* From now on, note there what is to be logged; *notes lives as long as the transactions of the
+ * environment. */
+void pylmdb_env_note_in(MDB_env *env, struct pylmdb_notes *notes);
+
 /* Return the limit of an open environment's map, how far it may rise by itself, and how much
  * is mapped. */
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);

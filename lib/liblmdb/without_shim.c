@@ -442,6 +442,12 @@ void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
     (void)fixed;
 }
 
+void pylmdb_env_note_in(MDB_env *env, struct pylmdb_notes *notes)
+{
+    (void)env;
+    (void)notes;
+}
+
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)
 {
     MDB_envinfo info;

@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from concurrent.futures import Future
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
 from .._base.public_names import directory
+from .._base.threads import report_exception
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError
@@ -109,9 +108,8 @@ class _FutureWrite(Operation):
                 operation.future.settle(operation.result, operation.error)
             except SystemExit:  # raised by a callback; as in a thread, it is ignored
                 continue
-            except BaseException:  # raised by a callback; reported as in a thread
-                seen = *sys.exc_info(), threading.current_thread()
-                threading.excepthook(threading.ExceptHookArgs(seen))
+            except BaseException:  # raised by a callback
+                report_exception()
 
 
 class Writer:
