@@ -66,7 +66,7 @@ OPTIONS = ["-X", "dev", "-W", "error"]
 @pytest.fixture(scope="module")
 def servers():
     servers = {
-        name: CommandServer(*OPTIONS, imported="numpy, pylmdb.datasets", **variables)
+        name: CommandServer(*OPTIONS, imported=("numpy", "pylmdb.datasets"), **variables)
         for name, variables in LOCALES.items()
     }
     yield servers

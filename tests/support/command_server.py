@@ -6,8 +6,10 @@ import sys
 
 from fork_server import ForkServer
 
-# what ``python -m pylmdb`` imports, and most commands
-PREPARATION = "import pylmdb.cli, pylmdb._registry, pylmdb._engine"
+# what ``python -m pylmdb`` imports and makes, and most commands
+PREPARATION = (
+    "from pylmdb.cli._parser import parser; parser(); import pylmdb._registry, pylmdb._engine"
+)
 COMMAND = "import sys; from pylmdb.cli import main; sys.exit(main())"
 
 
@@ -17,8 +19,8 @@ class CommandServer(ForkServer):
     It has imported other modules, too, which take long to import.
     """
 
-    def __init__(self, *options, imported="sys", **variables):
-        super().__init__(f"{PREPARATION}, {imported}", *options, **variables)
+    def __init__(self, *options, imported=(), **variables):
+        super().__init__(", ".join([PREPARATION, *imported]), *options, **variables)
         self.command = [sys.executable, *options, "-m", "pylmdb"]
 
     def run(self, *argv, input=b"", before=""):
