@@ -27,10 +27,21 @@ def name_of(page):
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if pages.programs(page)], ids=name_of)
-def test_the_programs_of_a_page(page, tmp_path, core):
-    """Each page runs in its own process, because programs fork and leave environments open."""
-    program = [sys.executable, "-W", "error", pages.__file__, page]
+PARTS = [
+    (page, title)
+    for page in PAGES
+    for title, text in pages.parts(page).items()
+    if pages.BLOCK.search(text) or pages.CONSOLE.search(text)
+]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{name_of(part[0])}: {part[1]}")
+def test_the_programs_of_a_page(part, tmp_path, core):
+    """Each runs in its own process, because programs fork and leave environments open."""
+    page, title = part
+    if missing := pages.missing(pages.parts(page)[title]):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    program = [sys.executable, "-W", "error", pages.__file__, page, title]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -103,7 +114,7 @@ def test_no_page_hides_a_program(page):
 
 
 def test_the_pages_were_found():
-    names = {name_of(page) for page in PAGES if pages.programs(page)}
+    names = {name_of(page) for page, _ in PARTS}
     assert names >= {"README.md", "docs/start/tutorial.md", "docs/how-to/map.md"}
 
 
@@ -144,15 +155,21 @@ def page_with(tmp_path, program):
         "1 + 1  # 3",
         "1 + 1  # 3: not two",
         "print(1 + 1)  # 3, not two",
+        "print('a', 1)  # a",
+        "print('a')  # 'a'",
         "for each in [1]:\n    each  # 2",
         "1 == 1  # 1",
         "2 + 2  # ValueError",
         "int('x')  # TypeError: no number",
         "nothing",
         "raise SystemError",
+        "```\n```console\n$ echo one\ntwo",
+        "```\n```console\n$ echo one\none\n$ exit 1\ntwo",
+        "# fail.py\n1 / 0\n```\n```console\n$ python fail.py",
     ],
 )
-def test_a_page_that_is_wrong(program, tmp_path):
+def test_a_page_that_is_wrong(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises((AssertionError, NameError, SystemError, ValueError)):
         pages.run(page_with(tmp_path, program), {})
 
@@ -161,6 +178,9 @@ def test_a_page_that_is_wrong(program, tmp_path):
     "program",
     [
         "print(1 + 1)  # 2: so many",
+        "print('a', 1, sep='-')  # a-1; joined",
+        "# one.py\nprint(1)\n```\n```console\n$ python one.py\n1\n$ pylmdb --version\n...",
+        "```\n```console\n$ sleep 100 &\n$ true",
         "[2]  # [2], in a list",
         "2 + 1  # one more",
         "number = 4  # 5",
@@ -169,5 +189,25 @@ def test_a_page_that_is_wrong(program, tmp_path):
         "number = 3\n```\n\nText.\n\n```python\nnumber  # 3",
     ],
 )
-def test_a_page_that_is_right(program, tmp_path):
+def test_a_page_that_is_right(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert pages.run(page_with(tmp_path, program), {})
+
+
+def test_recipes_of_a_page_are_parts_of_their_own(tmp_path):
+    page = tmp_path / "page.md"
+    block = "```python\nseen = globals().get('seen', 0) + 1\nprint(seen)  # 1\n```\n"
+    page.write_text(f"{pages.RECIPES}\n\n## One\n\n{block}\n## Two\n\n{block}\nEnd.\n")
+    assert list(pages.parts(page)) == ["One", "Two"]
+    assert pages.run(page, {}, "Two") == 1
+    page.write_text(page.read_text().replace("1\n```\n\nEnd", "2\n```\n\nEnd"))
+    assert pages.run(page, {}, "One") == 1
+    with pytest.raises(AssertionError, match="the page shows '2', it prints '1'"):
+        pages.run(page, {}, "Two")
+
+
+def test_what_a_recipe_needs_and_is_not_installed():
+    script = "```python\n# own.py\nimport nowhere.at_all, sys\n```\n"
+    block = "```python\nimport own\nfrom pylmdb import Map\n```\n"
+    console = "```console\n$ no-command x\n$ python a\n```\n"
+    assert pages.missing(script + block + console) == ["no-command", "nowhere"]
