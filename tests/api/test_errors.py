@@ -249,6 +249,7 @@ def test_map_full_and_then_bad_txn(open_env):
     with pytest.raises(pylmdb.BadTxnError) as caught:
         txn.commit()
     assert caught.value.what == "mdb_txn_commit"
+    assert str(caught.value).startswith("commit: an earlier operation of this transaction has fail")
     assert txn.closed
     with env.begin(write=True) as txn:
         assert list(txn.range()) == [(b"before", b"v")]
