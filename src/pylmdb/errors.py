@@ -337,7 +337,7 @@ class DiskError(Error, OSError):
     """The disk is full or has failed; see ``errno``."""
 
     MDB_NAME = "ENOSPC"
-    MDB_HINT = "make room on the disk, or check it; the last committed transaction is kept"
+    MDB_HINT = "make room on the disk, or check it"
 
 
 class ReplacedError(Error):

@@ -18,7 +18,7 @@ from project import ROOT
 import pylmdb
 from pylmdb import datasets
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md"))]
 TEXTS += [ROOT / "benchmarks" / "README.md"]
 
@@ -150,6 +150,8 @@ def page_with(tmp_path, program):
         "int('x')  # TypeError: no number",
         "nothing",
         "raise SystemError",
+        "1\n```\n```console\n$ echo yes\nno",
+        "1\n```\n```console\n$ echo no\n$ echo yes\nyes",
     ],
 )
 def test_a_page_that_is_wrong(program, tmp_path):
@@ -166,6 +168,8 @@ def test_a_page_that_is_wrong(program, tmp_path):
         "number = 4  # 5",
         "int('x')  # ValueError: no number",
         "7\n```\n```sh\nnothing",
+        "1\n```\n```console\n$ echo yes\nyes\n$ pylmdb --version\npylmdb ...",
+        "path = 'made'\n```\n```console\n$ false; echo $?\n1",
         "number = 3\n```\n\nText.\n\n```python\nnumber  # 3",
     ],
 )

@@ -5,16 +5,24 @@
 
 A comment behind an expression shows its value, or what ``print`` prints, if it begins with a
 literal.  If it begins with the name of an exception, the expression must raise it.  Other comments
-are only text.  Blocks in other languages are not run.  Python that cannot run here, because it
-needs a cluster for example, has the language ``py``.
+are only text.
+
+In a block with the language ``console`` each line that begins with ``$`` is a command, and
+``pylmdb`` is the command of this Python.  The lines after it are what it prints, with ``...`` for
+any text.
+
+Blocks in other languages are not run.  Python that cannot run here, because it needs a cluster for
+example, has the language ``py``.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import doctest
 import io
 import re
+import subprocess
 import sys
 import tokenize
 from pathlib import Path
@@ -28,17 +36,24 @@ if TYPE_CHECKING:
     from types import CodeType
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 NAME = re.compile(r"(?:pylmdb\.)?(\w+)\b")
 
 
 def programs(page: Path) -> list[CodeType]:
     """Compile the blocks of a page, with its line numbers and with checks of results."""
-    text, found = page.read_text("utf-8"), []
-    for block in BLOCK.finditer(text):
-        program = "\n" * text.count("\n", 0, block.start(1)) + block[1]
-        tree = Checked(comments(program)).visit(ast.parse(program))
-        found.append(compile(ast.fix_missing_locations(tree), str(page), "exec"))
-    return found
+    text = page.read_text("utf-8")
+    blocks = sorted([*BLOCK.finditer(text), *CONSOLE.finditer(text)], key=re.Match.start)
+    return [compiled(block, text, page) for block in blocks]
+
+
+def compiled(block: re.Match[str], text: str, page: Path) -> CodeType:
+    if block.re is CONSOLE:
+        return compile(f"_check_commands({block[1]!r})", str(page), "exec")
+    program = "\n" * text.count("\n", 0, block.start(1)) + block[1]
+    tree = Checked(comments(program)).visit(ast.parse(program))
+    return compile(ast.fix_missing_locations(tree), str(page), "exec")
 
 
 def comments(program: str) -> dict[int, str]:
@@ -109,9 +124,22 @@ def check_raises(name: str, evaluate: Callable[[], object]) -> None:
         raise AssertionError(f"the page says {name}, the result is {result!r}")
 
 
+def check_commands(block: str) -> None:
+    define = f'pylmdb() {{ "{sys.executable}" -m pylmdb "$@"; }}'
+    for command, expected in COMMAND.findall(block):
+        done = subprocess.run(
+            ["sh", "-c", f"{define}\n{command}"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        if not doctest.OutputChecker().check_output(expected, done.stdout, doctest.ELLIPSIS):
+            raise AssertionError(f"the page shows for {command}:\n{expected}not:\n{done.stdout}")
+
+
 def run(page: Path, names: dict[str, Any]) -> int:
     """Run a page with ``names`` as the namespace, and return the number of its blocks."""
-    names.update(_check_shown=check_shown, _check_raises=check_raises)
+    names.update(
+        _check_shown=check_shown, _check_raises=check_raises, _check_commands=check_commands
+    )
     found = programs(page)
     for program in found:
         exec(program, names)
