@@ -37,7 +37,7 @@ def test_the_programs_of_a_page(page, tmp_path, core):
 
 @pytest.mark.skipif(os.environ.get("PYLMDB_CORE") == "cffi", reason="the same commands")
 def test_the_commands_of_the_page_on_the_command_line(tmp_path):
-    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
     assert commands.count("pylmdb ") > 30
     program = f'set -e; pylmdb() {{ "{sys.executable}" -m pylmdb "$@"; }}\n{commands}'
@@ -104,7 +104,7 @@ def test_no_page_hides_a_program(page):
 
 def test_the_pages_were_found():
     names = {name_of(page) for page in PAGES if pages.programs(page)}
-    assert names >= {"README.md", "docs/tutorial.md", "docs/map.md", "docs/arrays.md"}
+    assert names >= {"README.md", "docs/start/tutorial.md", "docs/how-to/map.md"}
 
 
 def test_the_figures_of_the_readme_are_those_of_the_page_on_performance():
@@ -113,12 +113,12 @@ def test_the_figures_of_the_readme_are_those_of_the_page_on_performance():
         return {line for line in lines if line.startswith("|") and line[-3:-2].isdigit()}
 
     assert figures("README.md")
-    assert figures("README.md") <= figures("docs/performance.md")
+    assert figures("README.md") <= figures("docs/understanding/performance.md")
 
 
 def test_the_api_reference_has_every_public_name():
     directive = re.compile(r"^\.\. (?:auto\w+|function):: (\w+)", re.MULTILINE)
-    pages_of_api = sorted((ROOT / "docs" / "api").glob("*.rst"))
+    pages_of_api = sorted((ROOT / "docs" / "reference" / "api").glob("*.rst"))
     shown = {name for page in pages_of_api for name in directive.findall(page.read_text("utf-8"))}
     modules = {"errors", "types"}
     samples = {name for name in datasets.__all__ if callable(getattr(datasets, name))}

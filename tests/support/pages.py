@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Run the Python blocks of a page in order, and check that results are as the page says.
 
-    python tests/support/pages.py docs/tutorial.md
+    python tests/support/pages.py docs/start/tutorial.md
 
 A comment behind an expression shows its value, or what ``print`` prints, if it begins with a
 literal.  If it begins with the name of an exception, the expression must raise it.  Other comments

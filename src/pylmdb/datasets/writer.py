@@ -81,7 +81,7 @@ class Writer:
     :param layout: how :meth:`append` stores samples: ``"plain"``, one record per sample, by name or
         number; ``"datum"`` or ``"caffe"``, Caffe's Datum messages; ``"numbered"``,
         ``"folder2lmdb"``, ``"ocr"``, ``"basicsr"`` or ``"mmsr"``, as the projects of these names
-        read them.  docs/datasets.md has the table.
+        read them.  docs/how-to/datasets.md has the table.
     :param key_format: the format that makes a key of a number, such as ``"%08d"``, the default, or
         ``"%010d"``.  For the layouts ``"plain"`` and ``"datum"``.
     :param total: how many samples will be added, for ``progress``.
