@@ -125,13 +125,14 @@ def check_raises(name: str, evaluate: Callable[[], object]) -> None:
 
 
 def check_commands(block: str) -> None:
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     define = f'pylmdb() {{ "{sys.executable}" -m pylmdb "$@"; }}'
     for command, expected in COMMAND.findall(block):
         done = subprocess.run(
             ["sh", "-c", f"{define}\n{command}"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        if not doctest.OutputChecker().check_output(expected, done.stdout, doctest.ELLIPSIS):
+        if not doctest.OutputChecker().check_output(expected, done.stdout, flags):
             raise AssertionError(f"the page shows for {command}:\n{expected}not:\n{done.stdout}")
 
 
