@@ -179,11 +179,11 @@ class Checked(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
         note = self.notes.get(node.end_lineno or 0, "")
         raised, shown = exception(note), literal(note)
-        if raised:
-            node.value = check(f"_check_raises({raised.__name__!r}, lambda: 0)", node.value)
-        elif note and is_print(node.value):
+        if note and is_print(node.value):
             node.value.func.id = "_check_printed"
             node.value.args.insert(0, ast.copy_location(ast.Constant(note), node.value))
+        elif raised:
+            node.value = check(f"_check_raises({raised.__name__!r}, lambda: 0)", node.value)
         elif shown:
             node.value = check(f"_check_shown({shown!r}, lambda: 0)", node.value)
         return node
