@@ -545,7 +545,7 @@ def test_backup_info(chain, tmp_path):
 
 
 def test_the_documented_layout(chain, tmp_path):
-    """Read a file by what docs/backup.md says, and nothing else."""
+    """Read a file by what docs/how-to/backup.md says, and nothing else."""
     import struct
     from hashlib import sha256
 

@@ -69,19 +69,29 @@ class Deadline:
         """How many seconds are left; None for no limit."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
 
-    def log_long_wait(self, shared: SharedEnv, holder: str) -> None:
-        """Log it, once, if ``begin`` has waited for long; ``holder`` has the writer lock."""
-        if self._log_at is not None and time.monotonic() >= self._log_at:
+    def log_wait(self, env: Environment, holder: str) -> None:
+        """Log, once, that ``begin`` has waited for long; ``holder`` has the writer lock."""
+        if self._log_at is not None:
             self._log_at = None
             log(
                 INFO, "%s: begin has waited %g s for the writer lock, which %s has",
-                shared.options.given_path, LONG_WAIT, holder,
+                env._options.given_path, LONG_WAIT, holder,
             )  # fmt: skip
+
+    def log_long_wait(self, env: Environment, holder: str) -> None:
+        """The same, if it has waited for long."""
+        if self._log_at is not None and time.monotonic() >= self._log_at:
+            self.log_wait(env, holder)
 
     def check(self) -> None:
         """Raise LockTimeoutError after the deadline."""
         if not self.slice():
             raise refusal("writer lock in use", self.timeout)
+
+
+def deadline_of(timeout: float | Deadline | None) -> Deadline:
+    """The deadline for the parameter ``timeout`` of ``begin``; code of pylmdb may give it one."""
+    return timeout if isinstance(timeout, Deadline) else Deadline(timeout)
 
 
 class WriterGate:
@@ -157,7 +167,7 @@ def wait_for_gate(shared: SharedEnv, env: Environment, deadline: Deadline) -> No
     """Wait until the gate may be free, for one slice at most."""
     shared.gate.sleep(deadline)
     check_open(env)
-    deadline.log_long_wait(shared, "another thread")
+    deadline.log_long_wait(env, "another thread")
 
 
 def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: Deadline) -> None:
@@ -168,8 +178,7 @@ def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: D
     while not shared.try_begin_writer(handle, deadline):
         deadline.check()
         check_open(env)
-        deadline.log_long_wait(shared, "another process")
-    shared.log_notes()
+        deadline.log_long_wait(env, "another process")
 
 
 def check_open(env: Environment) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The file of a backup: ``docs/backup.md`` describes it byte by byte.
+"""The file of a backup: ``docs/how-to/backup.md`` describes it byte by byte.
 
 A header, blocks of pages, and an end.  A block lists pages of the snapshot, in ascending order, by
 number and hash, and has the content of those that changed since the backup that it continues; a

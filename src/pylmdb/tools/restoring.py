@@ -68,6 +68,12 @@ def restore(
     under another name, with every page checked, and gets its own name when it is complete and on
     disk.
 
+    >>> with pylmdb.open("fruit") as env:
+    ...     backups = [env.backup("full"), env.backup("increment", since="full")]
+    >>> restored = pylmdb.restore(["full", "increment"], "restored")
+    >>> pylmdb.verify("restored").ok
+    True
+
     :param backups: the full backup and then its increments, in their order: each a path, a
         :class:`Backup`, or a file opened for binary reading, which may be a pipe.  One full backup
         can be given alone.
@@ -109,6 +115,11 @@ def restore(
 @explains_keywords
 def backup_info(file: BackupSource, *, check: bool = False, progress: Progress = None) -> Backup:
     """Return what a backup is, and check that its file is whole.
+
+    >>> with pylmdb.open("fruit") as env:
+    ...     backup = env.backup("full")
+    >>> pylmdb.backup_info("full").is_full
+    True
 
     :param file: a path, a :class:`Backup`, or a file opened for binary reading that can seek.
     :param check: True to read the whole file and check the content of its pages, too; False to
