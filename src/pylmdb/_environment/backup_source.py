@@ -28,8 +28,8 @@ def is_backup_source(given: object) -> bool:
 
 
 def is_backup_file(path: bytes) -> bool:
-    """Whether there is a file that begins as a backup does."""
-    if not os.path.isfile(path):
+    """Whether there is a file that can be read and begins as a backup does."""
+    if not (os.path.isfile(path) and os.access(path, os.R_OK)):
         return False
     with open(path, "rb", opener=_open_at_once) as file:
         return file.read(len(MAGIC)) == MAGIC
