@@ -50,12 +50,12 @@ def test_the_commands_of_the_page_on_the_command_line(tmp_path):
 
 
 def prose(page):
-    """Yield the numbers and texts of lines outside programs and tables."""
+    """Yield the numbers and texts of lines outside programs, tables and pictures."""
     in_program = False
     for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
         fence = line.lstrip().startswith("```")
         in_program ^= fence
-        if not (fence or in_program or line.startswith(("|", "    "))):
+        if not (fence or in_program or line.startswith(("|", "    ", "!["))):
             yield number, line
 
 
