@@ -23,7 +23,7 @@ version = release = pylmdb.__version__
 sys.path.insert(0, str(DOCS / "extensions"))
 extensions = [
     "myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_markdown_builder",
-    "check_links", "inline_pictures", "markdown_pages",
+    "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
 ]  # fmt: skip
 exclude_patterns = ["_build"]
 nitpicky = True

@@ -72,6 +72,20 @@ def test_a_line_of_prose_has_one_sentence(page):
     assert [(number, line) for number, line in plain if ends.search(line)] == []
 
 
+def sentences(page):
+    """Yield the sentences of the prose of a page; a name in backticks is a word."""
+    text = "\n".join(line for _, line in prose(page) if not line.startswith("#"))
+    text = re.sub(r"`[^`]*`", "name", text)
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", text):
+        yield from re.split(r"(?<=[.!?:]) +", " ".join(paragraph.split()))
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.name != "design.md"], ids=name_of)
+def test_sentences_have_at_most_30_words(page):
+    assert [sentence for sentence in sentences(page) if len(sentence.split()) > 30] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_programs_can_be_pasted_into_the_prompt(page):
     """An empty line ends an indented block there, and an exception ends it before its end."""
