@@ -10,7 +10,7 @@ from pathlib import Path
 
 from docutils import nodes
 
-ENTRY = re.compile(r"^- \[([^]]+)\]\(([^)]+)\)", re.MULTILINE)
+ENTRY = re.compile(r"^- \[[^]]+\]\(([^)#]+)\)(: .*)$", re.MULTILINE)
 
 
 def adapt(app, doctree, docname):
@@ -24,22 +24,20 @@ def adapt(app, doctree, docname):
 
 
 def listing(app):
-    """Return the text of llms.txt: the lists of pages that begin the sections."""
+    """Return the text of llms.txt: the pages of each section, with what its list says of them."""
     title, intro = (Path(app.srcdir) / "index.md").read_text("utf-8").split("\n\n")[:2]
     text = [title, "> " + " ".join(intro.split())]
-    for name in app.env.toctree_includes["index"]:
-        page = (Path(app.srcdir) / f"{name}.md").read_text("utf-8")
-        folder = name.rpartition("/")[0]
-        entries = page[page.index("\n- ") + 1 :].split("\n\n")[0]
-        text += [
-            page.splitlines()[0].replace("# ", "## ", 1),
-            ENTRY.sub(lambda entry, folder=folder: link(folder, *entry.groups()), entries),
-        ]
+    for section in app.env.toctree_includes["index"]:
+        index = (Path(app.srcdir) / f"{section}.md").read_text("utf-8")
+        said = {Path(page).stem: words for page, words in ENTRY.findall(index)}
+        text.append(f"## {app.env.titles[section].astext()}")
+        text.append(
+            "\n".join(
+                f"- [{app.env.titles[page].astext()}]({page}.md){said.get(Path(page).name, '')}"
+                for page in app.env.toctree_includes[section]
+            )
+        )
     return "\n\n".join(text) + "\n"
-
-
-def link(folder, title, target):
-    return f"- [{title}]({folder}/{Path(target).with_suffix('.md').as_posix()})"
 
 
 def write_rest(app, failure):

@@ -53,6 +53,16 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 /* -- structs that both sides use ----------------------------------------------------- */
 
 /* cdef: begin */
+/* What transactions have noted for the log, in any thread. */
+struct pylmdb_notes {
+    /* there is something to log, here or in the Python object of the environment */
+    int is_noted;
+    /* how many reader slots of dead processes were cleared */
+    int dead_readers;
+    /* to how many bytes the map has grown in place; 0: it has not */
+    size_t map_size;
+};
+
 /* The count of an environment's transactions, and its idle ones. It lives as long as the
  * environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
@@ -62,6 +72,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 
 struct pylmdb_pool {
     MDB_env *env;
+    struct pylmdb_notes notes;
     /* twice the number of native transactions that are alive, plus 1 while the environment's
      * record is */
     int count;
@@ -140,7 +151,7 @@ struct pylmdb_range;
 
 /* The version of the structs in this file, for a message. The version of the package covers
  * all other changes. */
-#define PYLMDB_ENGINE_ABI 2
+#define PYLMDB_ENGINE_ABI 3
 
 /* The core gives this to the engines: one count of forks and one flag for truncated files for all,
  * and the address range of its code, which reads their maps. */
