@@ -3,7 +3,7 @@
 #
 #   make demo            pack a real data set and read it back
 #   make test            run the tests on the installed package
-#   make docs            build the site in docs/_build/html
+#   make docs            build the site in docs/_build/html, and check its links and anchors
 #   make bench           compare with py-lmdb
 #   make lint            run ruff, clang-format, mypy, stubtest and basedpyright
 #   make place           fetch and patch liblmdb's sources only
@@ -216,8 +216,11 @@ bench-baseline: $(BENCH_VENV)/installed-bench
 bench-compare: $(BENCH_VENV)/installed-bench
 	$(BENCH_VENV)/bin/python benchmarks/compare.py --compare $(BENCH_ARGS)
 
+SPHINX = $(DOCS_VENV)/bin/sphinx-build --quiet -W --keep-going -d docs/_build/doctrees
 docs: $(DOCS_VENV)/installed-docs
-	$(DOCS_VENV)/bin/sphinx-build --quiet -W --keep-going docs docs/_build/html
+	$(SPHINX) -b html docs docs/_build/html
+	@echo "Writing each page as Markdown beside it."
+	@$(SPHINX) -b markdown docs docs/_build/html
 	@echo docs/_build/html/index.html
 
 lint: $(VENV)/installed-test

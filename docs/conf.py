@@ -4,6 +4,7 @@
 import inspect
 import os
 import re
+import sys
 from pathlib import Path
 
 from sphinx.addnodes import pending_xref
@@ -19,7 +20,11 @@ author = "The pylmdb authors"
 copyright = "2026, the pylmdb authors"
 version = release = pylmdb.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+sys.path.insert(0, str(DOCS / "extensions"))
+extensions = [
+    "myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_markdown_builder",
+    "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
+]  # fmt: skip
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"
