@@ -54,8 +54,7 @@ int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
  * cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
 
-/* 1 if the cursor's record describes a named database, 0 if it is an ordinary record, -1 if
- * this build cannot tell. */
+/* Whether the record of a cursor of the main database describes a named database. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 /* cdef: end */
 

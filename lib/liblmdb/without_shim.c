@@ -105,10 +105,23 @@ int pylmdb_txn_is_changed(MDB_txn *txn)
     return -1;
 }
 
+/* The flags of a node are before the size of its key, which is before the key: the format of all
+ * files of LMDB 0.9. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor)
 {
-    (void)cursor;
-    return -1;
+#if MDB_VERSION_MAJOR > 0
+    return mdb_cursor_is_db(cursor);
+#else
+    enum { SUBDATA = 0x02, DUPDATA = 0x04 };
+    unsigned short flags_and_size[2];
+    MDB_val key, value;
+
+    if (mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT))
+        return 0;
+    memcpy(flags_and_size, (const char *)key.mv_data - sizeof(flags_and_size),
+           sizeof(flags_and_size));
+    return (flags_and_size[0] & (SUBDATA | DUPDATA)) == SUBDATA;
+#endif
 }
 
 void pylmdb_cursor_skip_records(MDB_cursor *cursor)

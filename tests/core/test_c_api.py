@@ -175,10 +175,8 @@ def test_failures_say_what_was_wrong(user, env, db, duplicates):
                 user.put(hold, None, b"v")
             with pytest.raises(pylmdb.InvalidParameterError):
                 user.put(hold, b"k", b"v", 0x10000)  # MDB_RESERVE
-            with pytest.raises(pylmdb.NotFoundError):
-                user.missing(hold)
             with pytest.raises(pylmdb.Error):
-                user.missing(hold, -30796)
+                user.set_error(hold, -30796)
         with Holding(user, txn, ints) as hold:
             with pytest.raises(pylmdb.BadValsizeError, match="get: key has 3 bytes"):
                 user.get(hold, b"abc")
@@ -194,10 +192,53 @@ def test_failures_say_what_was_wrong(user, env, db, duplicates):
             user.put(hold, name, b"")
     with env.begin() as txn, Holding(user, txn, db) as hold:
         with pytest.raises(pylmdb.ReadonlyError, match="put: this is a read transaction"):
-            user.put(hold, b"k", b"v")
-        with pytest.raises(pylmdb.ReadonlyError):
-            user.delete(hold, b"001")
+            user.put(hold, b"", b"v")
         assert user.get(hold, b"001") == b"v1"
+
+
+def test_a_read_transaction_refuses_each_delete(user, env, db):
+    """Whether there is such a record, and whether the cursor has a position."""
+    with env.begin() as txn, Holding(user, txn, db) as hold:
+        cursor, other = user.open_cursor(hold), user.open_cursor(hold)
+        assert user.move(hold, other, FIRST)
+        for delete in (
+            lambda: user.delete(hold, b"001"),
+            lambda: user.delete(hold, b"none"),
+            lambda: user.delete_at(hold, cursor),
+            lambda: user.delete_at(hold, other, True),
+        ):
+            with pytest.raises(pylmdb.ReadonlyError, match="delete: this is a read transaction"):
+                delete()
+        assert user.move(hold, other, CURRENT) == (b"000", b"v0")
+
+
+def test_an_exception_names_the_key(user, env, db, duplicates):
+    """Of a record that is missing or exists, where a library makes an exception of that."""
+    with env.begin(write=True) as txn:
+        with Holding(user, txn, db) as hold:
+            for key in b"none", b"n", b"none of the keys":  # the copy grows, and is used again
+                assert user.get(hold, key) is None
+                message = f"get: the database b'db' has no key {key!r} "
+                with pytest.raises(pylmdb.NotFoundError, match=re.escape(message)):
+                    user.set_error(hold, -30798)
+            assert user.put(hold, b"001", b"", NOOVERWRITE) is False
+            message = "put: the record with key b'001' exists in the database b'db'"
+            with pytest.raises(pylmdb.KeyExistsError, match=message):
+                user.set_error(hold, -30799)
+            cursor = user.open_cursor(hold)
+            assert user.move(hold, cursor, SET_RANGE, b"x" * 65) is None
+            message = f"cursor: the database b'db' has no key {b'x' * 64!r}... "
+            with pytest.raises(pylmdb.NotFoundError, match=re.escape(message)):
+                user.set_error(hold, -30798)
+            assert user.move(hold, cursor, LAST)
+            assert user.move(hold, cursor, NEXT) is None
+            with pytest.raises(pylmdb.NotFoundError, match=r"^mdb_cursor_get: MDB_NOTFOUND"):
+                user.set_error(hold, -30798)
+        with Holding(user, txn, duplicates) as hold:
+            assert user.delete(hold, b"a", b"9") is False
+            message = "(dupsort) has no key b'a' with such a value"
+            with pytest.raises(pylmdb.NotFoundError, match=re.escape(message)):
+                user.set_error(hold, -30798)
 
 
 def test_views_keep_the_snapshot(user, env, db):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Explanation = tuple[str, str | None]
 
 _CORRUPTED = -30796
-_NOT_FOUND, _MAP_FULL, _DBS_FULL = -30798, -30792, -30791
+_KEY_EXIST, _NOT_FOUND, _MAP_FULL, _DBS_FULL = -30799, -30798, -30792, -30791
 _INCOMPATIBLE, _BAD_VALSIZE, _IS_READONLY = -30784, -30781, -30770
 _BAD_TXN = -30782
 _GONE, _NOT_IN_SNAPSHOT = -30703, -30704
@@ -213,6 +213,21 @@ def _incompatible(slot: DbSlot, failed: Failed) -> Explanation:
     return "", None
 
 
+def _missing(slot: DbSlot, failed: Failed) -> Explanation:
+    if failed.key is None:
+        return "", None
+    value = "" if failed.size < 0 else " with such a value"
+    return f"{described(slot.name, slot.flags)} has no key {shown(failed.key)}{value}", None
+
+
+def _exists(slot: DbSlot, failed: Failed) -> Explanation:
+    if failed.key is None:
+        return "", None
+    where = described(slot.name, slot.flags)
+    problem = f"the record with key {shown(failed.key)} exists in {where}"
+    return f"{problem}, or with APPEND its key is not greater than the last one", None
+
+
 def _is_nested_with_writemap(slot: DbSlot, failed: Failed) -> bool:
     """Whether that is the reason; LMDB 0.9 and 1.0 have different codes for it."""
     return failed.what == "mdb_txn_begin" and slot.shared.options.writemap
@@ -253,6 +268,8 @@ def _bad_txn(slot: DbSlot, failed: Failed) -> Explanation:
 
 
 _EXPLAIN = {
+    _NOT_FOUND: _missing,
+    _KEY_EXIST: _exists,
     errno.EACCES: _read_only,
     _IS_READONLY: _read_only,
     _BAD_VALSIZE: _bad_size,

@@ -145,6 +145,12 @@ static struct native_hold *inside(PyLMDB_Hold *hold)
     return (struct native_hold *)hold;
 }
 
+/* liblmdb, and Py_BuildValue(), need an address also if there is nothing to copy. */
+static inline const void *some_address(const void *data)
+{
+    return data ? data : "";
+}
+
 static PyLMDB_Hold *capi_acquire(PyObject *object, PyObject *db)
 {
     Transaction *txn = as_transaction(object);
@@ -196,28 +202,38 @@ static PyObject *capi_set_error(PyLMDB_Hold *shown, int code)
         return refused(state, "hold of another process");
     if (!operation)
         return fail(state, "pylmdb.h", code);
-    if (!hold->failed.key)
+    if (!hold->failed.has_key)
         return fail_database(state, operation, what, code, hold->slot);
-    return fail_record(state, operation, what, code, hold->slot, hold->failed.key,
+    return fail_record(state, operation, what, code, hold->slot, some_address(hold->failed.key),
                        hold->failed.key_size, hold->failed.value_size);
 }
 
 /* -- what has failed ------------------------------------------------------------ */
 
-/* Note it for capi_set_error(), and return the code.  A record that is missing or exists needs no
- * copy of its key. */
+/* A copy for capi_set_error(); 0: there is no memory for it. */
+static int copy_key(struct native_hold *hold, const void *key, size_t size)
+{
+    if (size > hold->failed.room) {
+        PyMem_RawFree(hold->failed.key);
+        hold->failed.key = PyMem_RawMalloc(size);
+        hold->failed.room = hold->failed.key ? size : 0;
+    }
+    if (size > hold->failed.room)
+        return 0;
+    if (size)
+        memcpy(hold->failed.key, key, size);
+    hold->failed.key_size = size;
+    return 1;
+}
+
+/* Note it for capi_set_error(), and return the code. */
 static COLD int failed(struct native_hold *hold, int code, const char *operation, const char *what,
                        const void *key, size_t key_size, size_t value_size)
 {
-    PyMem_RawFree(hold->failed.key);
     hold->failed.operation = operation;
     hold->failed.what = what;
-    hold->failed.key = NULL;
-    hold->failed.key_size = key_size;
+    hold->failed.has_key = key && copy_key(hold, key, key_size);
     hold->failed.value_size = value_size;
-    if (key && code != MDB_NOTFOUND && code != MDB_KEYEXIST &&
-        (hold->failed.key = PyMem_RawMalloc(key_size ? key_size : 1)))
-        memcpy(hold->failed.key, key, key_size);
     return code == PYLMDB_OTHER_WIDTH ? PYLMDB_BAD_VALSIZE : code;
 }
 
@@ -226,10 +242,13 @@ static inline int is_forked(const struct native_hold *hold)
     return hold->generation != pylmdb_generation;
 }
 
-/* liblmdb copies from the address also if there is nothing to copy. */
-static inline const void *some_address(const void *data)
+/* 0, or a code: also without a record, or with one that could not be stored, a read transaction
+ * answers that it cannot write. */
+static int check_write(struct native_hold *hold, const char *operation, const char *what)
 {
-    return data ? data : "";
+    if (is_forked(hold))
+        return PYLMDB_FORKED;
+    return LIKELY(hold->writes) ? 0 : failed(hold, EACCES, operation, what, NULL, 0, NO_VALUE);
 }
 
 /* -- records -------------------------------------------------------------------- */
@@ -256,15 +275,14 @@ static int capi_put(PyLMDB_Hold *shown, const void *key, size_t key_size, const 
                     size_t value_size, unsigned int flags)
 {
     struct native_hold *hold = inside(shown);
-    int code;
+    int code = check_write(hold, "put", "mdb_put");
 
-    if (is_forked(hold))
-        return PYLMDB_FORKED;
+    if (code)
+        return code;
     if (flags & ~(unsigned int)PUT_FLAGS)
         return failed(hold, EINVAL, "put", "mdb_put", NULL, 0, NO_VALUE);
     key = some_address(key);
-    if (hold->writes)
-        ++*hold->writes;
+    ++*hold->writes;
     code = hold->engine->put(shown->txn, shown->dbi, shown->flags, key, key_size,
                              some_address(value), value_size, flags);
     return LIKELY(!code) ? 0 : failed(hold, code, "put", "mdb_put", key, key_size, value_size);
@@ -274,13 +292,12 @@ static int capi_delete(PyLMDB_Hold *shown, const void *key, size_t key_size, con
                        size_t value_size)
 {
     struct native_hold *hold = inside(shown);
-    int code;
+    int code = check_write(hold, "delete", "mdb_del");
 
-    if (is_forked(hold))
-        return PYLMDB_FORKED;
+    if (code)
+        return code;
     key = some_address(key);
-    if (hold->writes)
-        ++*hold->writes;
+    ++*hold->writes;
     code =
         hold->engine->del(shown->txn, shown->dbi, shown->flags, key, key_size, value, value_size);
     return LIKELY(!code) ? 0
@@ -395,10 +412,10 @@ static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *k
 
 static int capi_cursor_delete(PyLMDB_Cursor *cursor, int all_values)
 {
-    int code;
+    int code = check_write(cursor->hold, "delete", "mdb_cursor_del");
 
-    if (is_forked(cursor->hold))
-        return PYLMDB_FORKED;
+    if (code)
+        return code;
     code = cursor->hold->engine->position_delete(&cursor->position, all_values);
     return code ? failed(cursor->hold, code, "delete", cursor->position.failed, NULL, 0, NO_VALUE)
                 : 0;

@@ -289,10 +289,10 @@ static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Given *g
 
     if (!cursor)
         return NULL;
-    hold(txn);
+    enter_operation(txn);
     result = given->value.data ? replace_record(cursor, &given->key, &given->value)
                                : pop_record(cursor, &given->key);
-    release(txn);
+    leave_operation(txn);
     Py_DECREF(cursor);
     return result;
 }
@@ -305,11 +305,11 @@ static PyObject *take_record(Transaction *txn, PyObject *db, const Given *given)
 
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return NULL;
-    hold(txn);
+    enter_operation(txn);
     Py_INCREF(slot);
     rc = take_quickly(txn, slot, given, &result);
     Py_DECREF(slot);
-    release(txn);
+    leave_operation(txn);
     return rc == PYLMDB_NOT_QUICK ? take_with_cursor(txn, db, given) : result;
 }
 
@@ -464,7 +464,7 @@ static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssi
 {
     if (nargs < 1 || guard(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
-    return call_held(self, "transaction_pointer", self->native.ptr, args, nargs);
+    return call_in_operation(self, "transaction_pointer", self->native.ptr, args, nargs);
 }
 
 static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
@@ -487,7 +487,7 @@ static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
 /* Inside _do: the program has memory of a page from now on. */
 static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
 {
-    hold(self);
+    enter_operation(self);
     self->top->reserved = 1;
     Py_RETURN_NONE;
 }
@@ -496,7 +496,7 @@ static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignore
 {
     if (self->top && self->top->reserved) {
         self->top->reserved = 0;
-        release(self);
+        leave_operation(self);
     }
     Py_RETURN_NONE;
 }

@@ -25,13 +25,13 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
     PyObject *address = address_of(&txn->native);
     PyObject *result = NULL;
 
-    hold(txn); /* an end that comes meanwhile waits for this */
+    enter_operation(txn); /* an end that comes meanwhile waits for this */
     if (address)
         result = PyObject_CallMethod(txn->shared->slow, method, "OOOO", txn->shared, address,
                                      first ? first : Py_None, second ? second : Py_None);
     Py_XDECREF(address);
     Py_XDECREF(result);
-    release(txn);
+    leave_operation(txn);
     if (result && txn->revoked)
         return refuse_named(txn->state, "transaction ended while it began");
     return result ? 0 : -1;
@@ -131,9 +131,9 @@ static void let_waiters_enter(Shared *shared)
 /* One Deadline for all slices of a wait, so that it knows when the wait began. */
 static int make_deadline(Transaction *txn, PyObject **deadline)
 {
-    hold(txn);
+    enter_operation(txn);
     *deadline = PyObject_CallOneArg(txn->state->deadline_class, Py_None);
-    release(txn);
+    leave_operation(txn);
     if (*deadline && txn->revoked)
         return refuse_named(txn->state, "transaction ended while it began");
     return *deadline ? 0 : -1;
