@@ -4,6 +4,7 @@
 import inspect
 import os
 import re
+import sys
 from pathlib import Path
 
 from sphinx.addnodes import pending_xref
@@ -19,7 +20,8 @@ author = "The pylmdb authors"
 copyright = "2026, the pylmdb authors"
 version = release = pylmdb.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+sys.path.insert(0, str(DOCS))  # for summaries.py
+extensions = ["myst_parser", "sphinx.ext.autodoc", "summaries"]
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"
