@@ -64,6 +64,7 @@ MODULES = [
     "pylmdb.tools.salvaging",
     "pylmdb.tools.verification",
     "pylmdb.datasets",
+    "pylmdb.aio",
 ]
 
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A
