@@ -54,10 +54,10 @@ def reading(
     with ExitStack() as stack:
         if isinstance(source, Backup):
             reader = _open_path(stack, operation, _path_of(operation, source))
-        elif hasattr(source, "read"):
-            reader = _open_file(stack, operation, cast("BinaryIO", source), folder)
-        else:
+        elif isinstance(source, (str, bytes, os.PathLike)):
             reader = _open_path(stack, operation, os.fsdecode(source))
+        else:
+            reader = _open_file(stack, operation, source, folder)
         reader.check()
         if isinstance(source, Backup) and reader.info.identity != source.identity:
             raise InvalidParameterError(
