@@ -74,7 +74,7 @@ SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 BENCH_ARGS ?=
 # How many random programs test-all runs.
-THOROUGH := PYLMDB_MODEL=6 PYLMDB_KNOWN_PROGRAMS=2500
+THOROUGH := PYLMDB_MODEL=6 PYLMDB_KNOWN_PROGRAMS=2500 PYLMDB_HEALTHY=6
 
 # Tests of the public API.
 API := $(wildcard tests/api/test_api_*.py) $(addprefix tests/,api/test_closed_objects.py api/test_handles.py \
