@@ -26,6 +26,8 @@ import pylmdb
 from pylmdb import lowlevel
 
 ROUNDS = int(os.environ.get("PYLMDB_ROUNDS", "1"))
+# How many times as many random inputs; make test-all tries more.
+RANDOM_FACTOR = int(os.environ.get("PYLMDB_MODEL", "1"))
 # Seconds after which something hangs, also on a machine that does much else.
 PATIENCE = 120
 
