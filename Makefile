@@ -73,8 +73,9 @@ SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 # The tests start thousands of Pythons, and each would compile the modules of tests/support again.
 unexport PYTHONDONTWRITEBYTECODE
 BENCH_ARGS ?=
-# How many random programs test-all runs, and for how many seconds threads end what others hold.
-THOROUGH := PYLMDB_MODEL=6 PYLMDB_KNOWN_PROGRAMS=2500 PYLMDB_STORM=30
+# How many random programs and files test-all makes, and for how many seconds threads end what others
+# hold.
+THOROUGH := PYLMDB_MODEL=6 PYLMDB_KNOWN_PROGRAMS=2500 PYLMDB_STORM=30 PYLMDB_HEALTHY=6
 
 # Tests of the public API.
 API := $(wildcard tests/api/test_api_*.py) $(addprefix tests/,api/test_closed_objects.py api/test_handles.py \

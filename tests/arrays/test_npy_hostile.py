@@ -6,7 +6,6 @@ Nothing that a header says is executed, warned of, or allocated.
 
 import io
 import itertools
-import os
 import pickle
 import sys
 import tracemalloc
@@ -16,15 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from programs import ROUNDS
+from programs import RANDOM_FACTOR, ROUNDS
 
 import pylmdb
 from pylmdb import arrays
 from pylmdb.arrays import npy as _npy
 
-# make test-all sets PYLMDB_MODEL to the factor for random tests.
-EXAMPLES = 60 * int(os.environ.get("PYLMDB_MODEL", "1")) * ROUNDS
-FUZZ = settings(max_examples=EXAMPLES, deadline=None, derandomize=ROUNDS == 1)
+FUZZ = settings(max_examples=60 * RANDOM_FACTOR * ROUNDS, deadline=None, derandomize=ROUNDS == 1)
 GOOD = {"descr": "'<i4'", "fortran_order": "False", "shape": "(2, 3)"}
 ran = []
 

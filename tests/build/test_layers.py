@@ -4,6 +4,7 @@ and functions are short.
 """
 
 import ast
+import functools
 import graphlib
 import os
 import re
@@ -81,6 +82,7 @@ def parse(name):
     return ast.parse(MODULES[name].read_text())
 
 
+@functools.cache
 def imports(name):
     """(own modules, top-level names of others) that a module imports, wherever in it."""
     own, others = set(), set()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """No call loses a reference, an object or native memory, whether it succeeds or raises.
 
-Each call is made some hundred times.  Then the reference counts of all objects that it used must be
+Each call is made a hundred times.  Then the reference counts of all objects that it used must be
 exactly as before.  In the C core Python's memory (tracemalloc), the number of objects, and the
 memory of malloc() (by glibc's statistics) must not have grown with the number of calls.  So a
 single reference or block that is lost in each call is found.

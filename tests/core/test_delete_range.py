@@ -7,10 +7,11 @@ import random
 import struct
 
 import pytest
+from programs import RANDOM_FACTOR
 
 import pylmdb
 
-ROUNDS = 4 * int(os.environ.get("PYLMDB_MODEL", "1"))
+ROUNDS = 4 * RANDOM_FACTOR
 
 
 def word(chance):

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from model import KINDS, UNKNOWN, Level, Place, Record, Snapshot, Table
+from programs import RANDOM_FACTOR
 
 import pylmdb
 
@@ -527,9 +528,8 @@ class Environments10(Environments):
 def test_model(machine: type[Environments]) -> None:
     number = int(os.environ.get("PYLMDB_MODEL_SEED") or random.SystemRandom().randrange(10**9))
     print(f"PYLMDB_MODEL_SEED={number}")
-    examples = 40 * int(os.environ.get("PYLMDB_MODEL", "1"))
     profile = settings(
-        max_examples=examples, stateful_step_count=40, deadline=None, database=None,
+        max_examples=40 * RANDOM_FACTOR, stateful_step_count=40, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(seed(number)(machine), settings=profile)

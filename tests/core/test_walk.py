@@ -14,8 +14,9 @@ from bisect import bisect_left, bisect_right
 from itertools import islice
 
 import pytest
+from programs import RANDOM_FACTOR
 
-STEPS = 40_000 * int(os.environ.get("PYLMDB_MODEL", "1"))
+STEPS = 40_000 * RANDOM_FACTOR
 
 
 def same(data):

@@ -235,5 +235,4 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES)
 def test_in_processes(story, tmp_path):
     program = PROCESSES + STORIES[story]
-    imported = "pylmdb.datasets"
-    run(program, tmp_path / "env", 0, errors=story == "Dask", imported=imported)
+    run(program, tmp_path / "env", 0, errors=story == "Dask")

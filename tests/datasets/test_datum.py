@@ -249,10 +249,10 @@ def test_a_mutant_is_an_image_or_refused():
 
 def test_a_hostile_message_costs_no_more_than_it_is_long():
     """Floats and other fields in turn; groups in groups."""
-    value = b"\x35abcd\x08\x01" * 100_000
-    assert len(datum.parse(value).float_data) == 100_000
+    value = b"\x35abcd\x08\x01" * 30_000
+    assert len(datum.parse(value).float_data) == 30_000
     with pytest.raises(pylmdb.InvalidParameterError, match="nested"):
-        datum.parse(b"\x9b\x06" * 1_000_000)
+        datum.parse(b"\x9b\x06" * 300_000)
 
 
 def test_an_axis_without_end_and_without_data():

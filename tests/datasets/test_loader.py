@@ -336,14 +336,13 @@ WAYS = [leave_by_break, leave_by_exception, leave_by_del, leave_by_close, leave_
         leave_at_the_end]  # fmt: skip
 
 
-@pytest.mark.parametrize("leave", WAYS)
-def test_nothing_is_left(dataset, leave):
+def test_nothing_is_left(dataset):
     loader = Loader(dataset, 3, True, prefetch=4, threads=3)
-    for _ in range(2):
+    for leave in WAYS * 2:
         leave(loader)
         gc.collect()
-        assert loader_threads() == []
-        assert held(dataset) == 0
+        assert loader_threads() == [], leave
+        assert held(dataset) == 0, leave
 
 
 def test_a_loop_holds_snapshots(make):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from programs import RANDOM_FACTOR
 
 import pylmdb
 from pylmdb.mapping import codecs as _codecs
 
-RUNS = settings(max_examples=300, deadline=None)
+RUNS = settings(max_examples=60 * RANDOM_FACTOR, deadline=None)
 
 LETTERS = st.characters(exclude_categories=["Cs"])
 TEXT = st.text(LETTERS) | st.text("\0\1\2aÿ￿\U00010000", max_size=4)

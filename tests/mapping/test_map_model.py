@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from programs import RANDOM_FACTOR
 
 import pylmdb
 
@@ -202,5 +203,5 @@ def first(item: tuple[Any, Any]) -> Any:
 @pytest.mark.parametrize("codec", KEYS)
 def test_a_map_is_a_sorted_dict(lib_version: int, codec: str) -> None:
     machine = type("Machine", (Machine,), {"lib_version": lib_version, "codec": codec})
-    profile = settings(max_examples=25, stateful_step_count=40, deadline=None)
+    profile = settings(max_examples=12 * RANDOM_FACTOR, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(machine, settings=profile)

@@ -34,7 +34,7 @@ MEASURE = (
 import ctypes, tracemalloc
 # The other core is Python and cffi, which fill their own caches for a while.
 IN_C = os.environ["PYLMDB_CORE"] == "c"
-COUNT = ROUNDS * (120 if IN_C else 24)
+COUNT = ROUNDS * (60 if IN_C else 24)
 class Heap(ctypes.Structure):
     names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
     _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
@@ -96,7 +96,7 @@ def left_behind(call, raises):
     "What is lost with each call; what is allocated once in a while is not, in one of the rounds."
     # Python keeps up to 2,000 free tuples of a size: so many calls are made at least.
     repeat(call, 5, raises)
-    for _ in range(24):
+    for _ in range(48):
         before, had = counts(), sizes()
         repeat(call, COUNT, raises)
         grown = {name: size - had[name] for name, size in sizes().items()}

@@ -12,6 +12,7 @@ Programs import this module.  So it imports in functions what only their parent 
 
 import functools
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,6 +26,8 @@ import pylmdb
 from pylmdb import lowlevel
 
 ROUNDS = int(os.environ.get("PYLMDB_ROUNDS", "1"))
+# How many times as many random inputs; make test-all tries more.
+RANDOM_FACTOR = int(os.environ.get("PYLMDB_MODEL", "1"))
 # Seconds after which something hangs, also on a machine that does much else.
 PATIENCE = 120
 
@@ -35,6 +38,7 @@ import pylmdb
 from programs import *
 path, lib_version = sys.argv[1], int(sys.argv[2])
 """
+SLOW = re.compile(r"^ *(?:import|from) (numpy|pylmdb\.datasets)\b", re.MULTILINE)
 # for programs that use py-lmdb alone
 WITHOUT_PYLMDB = """\
 import gc, os, signal, sys, threading, time, weakref
@@ -52,15 +56,15 @@ def _server(imported, variables_of_python):
 def start(source, path, lib_version, prelude=PRELUDE, imported=""):
     """Start a program; the caller waits for it.
 
-    ``imported`` are modules that take long to import; they are there when it starts, as numpy is if
-    the program imports it.
+    ``imported`` are modules that take long to import, by default those of ``SLOW`` that it imports;
+    they are there when it starts.
 
     It gets a new Python if it has a prelude of its own, because nothing is imported before that, or
     if a program starts it that has changed variables that matter when Python starts.
     """
     if prelude is PRELUDE:
         variables = variables_of_python()
-        imported = imported or ("numpy" if "import numpy" in source else "")
+        imported = imported or ", ".join(sorted({*SLOW.findall(source)}))
         server = fork_server.STARTED_BY or _server(imported, variables)
         if server.variables_of_python == variables:
             return server.start(PRELUDE + source, path, str(lib_version))

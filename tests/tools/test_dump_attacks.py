@@ -107,7 +107,7 @@ def test_any_text(tmp_path, lib_version, append):
     """The text is stored in a sound file, or refused with one exception.  Appended records may be
     in any order, and then nothing else is wrong with the file."""
     rng, stored = random.Random(5), 0
-    for number in range(60):
+    for number in range(30):
         text = b"".join(section(rng) for _ in range(rng.randrange(1, 4)))
         dest = tmp_path / str(number)
         for _ in range(2):

@@ -18,7 +18,7 @@ from healthy_files import KINDS, Program, check, make_empty
 import pylmdb
 from pylmdb import lowlevel
 
-COUNT = int(os.environ.get("PYLMDB_HEALTHY", "6"))
+COUNT = int(os.environ.get("PYLMDB_HEALTHY", "4"))
 SEED = int(os.environ.get("PYLMDB_HEALTHY_SEED", random.SystemRandom().randrange(1 << 40)))
 DUPSORT, REVERSE_KEY, INTEGER_KEY, DUPFIXED = 0x04, 0x02, 0x08, 0x10
 

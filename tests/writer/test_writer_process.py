@@ -164,7 +164,7 @@ def test_threads_share_a_connection(writer, env_path):
 
 def test_one_that_has_just_connected_is_read_at_the_end(env_path, lib_version):
     """Each child connects, puts a record and is gone while the writer process ends."""
-    for _ in range(5):
+    for _ in range(3):
         writer = pylmdb.writer_process(env_path, lib_version=lib_version)
         children = [start_child(writer.put, b"%d" % number, b"") for number in range(4)]
         writer.close()
