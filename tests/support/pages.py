@@ -41,6 +41,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from programs import PATIENCE
+
 import pylmdb
 
 if TYPE_CHECKING:
@@ -94,9 +96,11 @@ def check_commands(lines: list[tuple[str, str]]) -> None:
             env={**os.environ, "PYTHON": sys.executable, "PYTHONWARNINGS": "error"},
             start_new_session=True,
         )  # fmt: skip
-        shell.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGTERM)
+        try:
+            shell.wait(PATIENCE)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
         output.seek(0)
         printed = output.read().decode().split("\0")
     for (line, shown), result in zip(lines, printed, strict=False):
