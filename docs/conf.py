@@ -4,6 +4,7 @@
 import inspect
 import os
 import re
+import sys
 from pathlib import Path
 
 from sphinx.addnodes import pending_xref
@@ -19,7 +20,12 @@ author = "The pylmdb authors"
 copyright = "2026, the pylmdb authors"
 version = release = pylmdb.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+sys.path.insert(0, str(DOCS / "extensions"))
+extensions = [
+    "myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_markdown_builder",
+    "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
+    "summaries",
+]  # fmt: skip
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"
@@ -62,6 +68,7 @@ MODULES = [
     "pylmdb.tools.salvaging",
     "pylmdb.tools.verification",
     "pylmdb.datasets",
+    "pylmdb.aio",
 ]
 
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A

@@ -14,12 +14,12 @@ import sys
 import pages
 import pytest
 from fork_server import ForkServer
-from project import ROOT
+from project import DOCUMENTATION, ROOT
 
 import pylmdb
 from pylmdb import datasets
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *DOCUMENTATION]
 TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md"))]
 TEXTS += [ROOT / "benchmarks" / "README.md"]
 
@@ -72,13 +72,16 @@ def test_the_commands_of_the_page_on_the_command_line(tmp_path):
 
 
 def prose(page):
-    """Yield the numbers and texts of lines outside programs and tables, without the targets of
-    links, which cannot be divided."""
+    """Yield the numbers and texts of lines outside programs, tables and pictures, without the
+    targets of links, which cannot be divided.
+    """
     in_program = False
     for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
         fence = line.lstrip().startswith("```")
         in_program ^= fence
-        if not (fence or in_program or line.startswith(("|", "    "))):
+        if not (
+            fence or in_program or line.lstrip().startswith("|") or line.startswith(("    ", "!["))
+        ):
             yield number, re.sub(r"\]\([^)]*\)", "]", line)
 
 
@@ -93,6 +96,19 @@ def test_a_line_of_prose_has_one_sentence(page):
     ends = re.compile(r"[a-z)*][.!?] +(?=[A-Z`\[*])")
     plain = ((number, re.sub(r"`[^`]*`|\"[^\"]*\"", "", line)) for number, line in prose(page))
     assert [(number, line) for number, line in plain if ends.search(line)] == []
+
+
+def sentences(page):
+    """Yield the sentences of the prose of a page; a name in backticks is a word."""
+    text = "\n".join(line for _, line in prose(page) if not line.startswith("#"))
+    text = re.sub(r"`[^`]*`", "name", text)
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", text):
+        yield from re.split(r"(?<=[.!?:]) +|(?<=[.!?:]\*\*) +", " ".join(paragraph.split()))
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.name != "design.md"], ids=name_of)
+def test_sentences_have_at_most_30_words(page):
+    assert [sentence for sentence in sentences(page) if len(sentence.split()) > 30] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
