@@ -194,6 +194,8 @@ def page_with(tmp_path, program):
         "```\n```console\n$ echo one\ntwo",
         "```\n```console\n$ echo one\none\n$ exit 1\ntwo",
         "# fail.py\n1 / 0\n```\n```console\n$ python fail.py",
+        "if False:\n    print(1)  # 1",
+        "try:\n    3\nexcept ValueError:\n    4  # 4",
     ],
 )
 def test_a_page_that_is_wrong(program, tmp_path, monkeypatch):

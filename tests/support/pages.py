@@ -10,6 +10,7 @@ These blocks are run, in their order:
   A comment behind another expression shows its value if it begins with a literal.
   If a comment begins with the name of an exception, the expression must raise it.
   Other comments are only text.
+  An expression whose result is shown must be run: not only in a branch that is never taken.
 - ``python`` whose first line is ``# name.py``: saved as that file, for the commands below it.
 - ``console``: each line ``$ command`` is run by a shell, and prints the lines below it.
   There ``...`` stands for any text.  Commands in the background end with the block.
@@ -40,10 +41,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from programs import PATIENCE
+
 import pylmdb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
+    from types import CodeType
 
 RECIPES = "Each recipe on this page starts in an empty directory."
 SECTION = re.compile(r"^## (.*)\n", re.MULTILINE)
@@ -70,28 +74,17 @@ def parts(page: Path) -> dict[str, str]:
     }
 
 
-def steps(text: str, page: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
-    """Yield a function of the namespace for each block that is run, in their order."""
-    kinds = (BLOCK, compiled), (SCRIPT, saved), (CONSOLE, commands)
-    blocks = [(found, kind) for pattern, kind in kinds for found in pattern.finditer(text)]
-    for found, kind in sorted(blocks, key=lambda block: block[0].start()):
-        yield kind(found, page)
+def blocks(text: str) -> list[re.Match[str]]:
+    """Return the blocks that are run, in their order."""
+    found = [each for kind in (BLOCK, SCRIPT, CONSOLE) for each in kind.finditer(text)]
+    return sorted(found, key=re.Match.start)
 
 
-def compiled(block: re.Match[str], page: Path) -> Callable[[dict[str, Any]], object]:
+def compiled(block: re.Match[str], page: Path, checks: Checks) -> CodeType:
     """Compile a block with the line numbers of its page and with checks of results."""
     program = "\n" * block.string.count("\n", 0, block.start(1)) + block[1]
-    tree = Checked(comments(program)).visit(ast.parse(program))
-    code = compile(ast.fix_missing_locations(tree), str(page), "exec")
-    return lambda names: exec(code, names)
-
-
-def saved(script: re.Match[str], page: Path) -> Callable[[dict[str, Any]], object]:
-    return lambda names: Path(script[1]).write_text(script[2], "utf-8")
-
-
-def commands(block: re.Match[str], page: Path) -> Callable[[dict[str, Any]], object]:
-    return lambda names: check_commands(COMMAND.findall(block[1]))
+    tree = Checked(comments(program), checks).visit(ast.parse(program))
+    return compile(ast.fix_missing_locations(tree), str(page), "exec")
 
 
 def check_commands(lines: list[tuple[str, str]]) -> None:
@@ -103,9 +96,11 @@ def check_commands(lines: list[tuple[str, str]]) -> None:
             env={**os.environ, "PYTHON": sys.executable, "PYTHONWARNINGS": "error"},
             start_new_session=True,
         )  # fmt: skip
-        shell.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGTERM)
+        try:
+            shell.wait(PATIENCE)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
         output.seek(0)
         printed = output.read().decode().split("\0")
     for (line, shown), result in zip(lines, printed, strict=False):
@@ -173,68 +168,93 @@ def exception(comment: str) -> type[BaseException] | None:
 class Checked(ast.NodeTransformer):
     """Replace each expression whose result the page shows by a check."""
 
-    def __init__(self, notes: dict[int, str]) -> None:
+    def __init__(self, notes: dict[int, str], checks: Checks) -> None:
         self.notes = notes
+        self.checks = checks
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
-        note = self.notes.get(node.end_lineno or 0, "")
+        line = node.end_lineno or 0
+        note = self.notes.get(line, "")
         raised, shown = exception(note), literal(note)
-        if note and is_print(node.value):
-            node.value.func.id = "_check_printed"
-            node.value.args.insert(0, ast.copy_location(ast.Constant(note), node.value))
+        value: Any = node.value
+        if note and is_print(value):
+            node.value = self.check("printed", line, note, value.args, value.keywords)
         elif raised:
-            node.value = check(f"_check_raises({raised.__name__!r}, lambda: 0)", node.value)
+            node.value = self.check("raises", line, raised.__name__, [evaluation(value)])
         elif shown:
-            node.value = check(f"_check_shown({shown!r}, lambda: 0)", node.value)
+            node.value = self.check("shown", line, shown, [evaluation(value)])
         return node
 
-
-def check(call: str, expression: ast.expr) -> ast.expr:
-    """Return a call whose last argument is a function that evaluates an expression."""
-    found: Any = ast.parse(call, mode="eval").body
-    found.args[-1].body = expression
-    return ast.copy_location(found, expression)
+    def check(
+        self,
+        method: str,
+        line: int,
+        note: str,
+        args: list[ast.expr],
+        keywords: Sequence[ast.keyword] = (),
+    ) -> ast.Call:
+        self.checks.pending.add(line)
+        call: Any = ast.parse(f"_checks.{method}({line}, {note!r})", mode="eval").body
+        call.args += args
+        call.keywords += keywords
+        return call
 
 
 def is_print(node: Any) -> bool:
     return isinstance(node, ast.Call) and getattr(node.func, "id", None) == "print"
 
 
-def check_printed(note: str, *values: object, **options: Any) -> None:
-    text = io.StringIO()
-    print(*values, file=text, **options)
-    result = text.getvalue().removesuffix("\n")
-    if not re.match(re.escape(result) + "(?:[,;:] |$)", note):
-        raise AssertionError(f"the page shows {note!r}, it prints {result!r}")
+def evaluation(expression: ast.expr) -> ast.expr:
+    """Return a function that evaluates an expression."""
+    function: Any = ast.parse("lambda: 0", mode="eval").body
+    function.body = expression
+    return function
 
 
-def check_shown(shown: str, evaluate: Callable[[], object]) -> None:
-    result, expected = evaluate(), ast.literal_eval(shown)
-    if result != expected or isinstance(result, bool) != isinstance(expected, bool):
-        raise AssertionError(f"the page shows {shown}, the result is {result!r}")
+class Checks:
+    """The checks of a page, and the lines whose checks have not run yet."""
 
+    def __init__(self) -> None:
+        self.pending: set[int] = set()
 
-def check_raises(name: str, evaluate: Callable[[], object]) -> None:
-    try:
-        result = evaluate()
-    except Exception as error:
-        if type(error) is not exception(name):
-            raise
-    else:
-        raise AssertionError(f"the page says {name}, the result is {result!r}")
+    def printed(self, line: int, note: str, *values: object, **options: Any) -> None:
+        self.pending.discard(line)
+        text = io.StringIO()
+        print(*values, file=text, **options)
+        result = text.getvalue().removesuffix("\n")
+        if not re.match(re.escape(result) + "(?:[,;:] |$)", note):
+            raise AssertionError(f"the page shows {note!r}, it prints {result!r}")
 
+    def shown(self, line: int, shown: str, evaluate: Callable[[], object]) -> None:
+        self.pending.discard(line)
+        result, expected = evaluate(), ast.literal_eval(shown)
+        if result != expected or isinstance(result, bool) != isinstance(expected, bool):
+            raise AssertionError(f"the page shows {shown}, the result is {result!r}")
 
-CHECKS = {
-    f"_{function.__name__}": function for function in (check_printed, check_raises, check_shown)
-}
+    def raises(self, line: int, name: str, evaluate: Callable[[], object]) -> None:
+        self.pending.discard(line)
+        try:
+            result = evaluate()
+        except Exception as error:
+            if type(error) is not exception(name):
+                raise
+        else:
+            raise AssertionError(f"the page says {name}, the result is {result!r}")
 
 
 def run(page: Path, names: dict[str, Any], title: str = "") -> int:
     """Run a page or a recipe with ``names`` as the namespace; return the number of blocks."""
-    names.update(CHECKS)
-    found = [*steps(parts(page)[title], page)]
-    for step in found:
-        step(names)
+    checks = names["_checks"] = Checks()
+    found = blocks(parts(page)[title])
+    for block in found:
+        if block.re is BLOCK:
+            exec(compiled(block, page, checks), names)
+        elif block.re is SCRIPT:
+            Path(block[1]).write_text(block[2], "utf-8")
+        else:
+            check_commands(COMMAND.findall(block[1]))
+    if checks.pending:
+        raise AssertionError(f"lines that show results were not run: {sorted(checks.pending)}")
     return len(found)
 
 
