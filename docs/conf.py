@@ -20,8 +20,15 @@ author = "The pylmdb authors"
 copyright = "2026, the pylmdb authors"
 version = release = pylmdb.__version__
 
-sys.path.insert(0, str(DOCS))  # for summaries.py
-extensions = ["myst_parser", "sphinx.ext.autodoc", "summaries"]
+sys.path.insert(0, str(DOCS / "extensions"))
+extensions = [
+    "myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_markdown_builder",
+    "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
+    "summaries",
+]  # fmt: skip
+# The prompts of Python and of the shell are not copied, and what they print is not, either.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"

@@ -277,6 +277,13 @@ int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
     return rc;
 }
 
+int pylmdb_walk_page(MDB_cursor *cursor, const struct pylmdb_walk *walk)
+{
+    (void)cursor;
+    (void)walk;
+    return 0;
+}
+
 void pylmdb_cursor_unset(MDB_cursor *cursor)
 {
     (void)cursor;
@@ -440,6 +447,12 @@ void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
     (void)env;
     (void)most;
     (void)fixed;
+}
+
+void pylmdb_env_note_in(MDB_env *env, struct pylmdb_notes *notes)
+{
+    (void)env;
+    (void)notes;
 }
 
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)

@@ -5,7 +5,7 @@ import importlib
 import re
 
 import pytest
-from project import ROOT
+from project import DOCUMENTATION, ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
 PICTURES = sorted(FOLDER.glob("*.svg"))
@@ -30,7 +30,7 @@ def test_pictures_are_as_their_programs_draw_them(module):
 def test_each_picture_has_a_page_that_describes_it():
     described = {
         name: words
-        for page in (ROOT / "docs").rglob("*.md")
+        for page in DOCUMENTATION
         for words, name in SHOWN.findall(page.read_text("utf-8"))
     }
     assert described.keys() == {path.stem for path in PICTURES}

@@ -8,7 +8,7 @@ from project import ROOT
 
 import pylmdb
 
-sys.path.insert(0, str(ROOT / "docs"))
+sys.path.insert(0, str(ROOT / "docs" / "extensions"))
 import summaries
 
 PAGES = {page.stem: page.read_text("utf-8") for page in (ROOT / "docs/reference/api").glob("*.rst")}

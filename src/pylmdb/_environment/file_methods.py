@@ -202,9 +202,11 @@ class EnvironmentFiles:
             are done and their total number; an exception of it ends the call.  True shows a bar
             (tqdm).
         :param max_seconds: how long it may take, in seconds; None for no limit.  It is looked at
-            about once for each mebibyte that is read.
+            about once for each mebibyte that is read, and while a pipe is full.  It does not end
+            a ``write()`` of a file object: give its descriptor.
         :return: a :class:`Backup`, which says what the file has.
         :raises LockTimeoutError: it was not complete within ``max_seconds``.
+        :raises BusyError: with ``lock=False``, a transaction was committed meanwhile.
         :raises PathExistsError: ``dest`` is a path that exists, and ``overwrite`` is False.
         :raises InvalidParameterError: the environment cannot continue the backup ``since``: it
             has another format or page size, or is at an older transaction.

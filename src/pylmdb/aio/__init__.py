@@ -329,7 +329,7 @@ class AsyncEnvironment(Wrapper):
             begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
             if write:
                 state = self._state()
-                txn, txn_id = await state.begin(begin, timeout)
+                txn, txn_id = await state.begin(self._wrapped, begin, timeout)
                 return AsyncTransaction(txn, state.worker, txn_id, state=state)
             txn = begin()
             executor: TransactionExecutor = InlineExecutor(self._pool, self._inline)

@@ -10,14 +10,14 @@ True
 
 from __future__ import annotations
 
-import sys
-import threading
 from concurrent.futures import Future
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
+from .._base.keywords import explains_keywords
 from .._base.public_names import directory
+from .._base.threads import report_exception
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError
@@ -47,6 +47,12 @@ class WriteFuture(Future[T]):
 
     It has a result when the write is committed.  ``cancel()`` removes the write from the queue
     if its commit has not begun.  A wait that could never end raises an error instead.
+
+    >>> env = pylmdb.open("example")
+    >>> with env.writer() as writer:
+    ...     future = writer.put(b"key", b"value")
+    >>> future.done(), future.result()
+    (True, True)
     """
 
     def __init__(self, queue: WriteQueue) -> None:
@@ -111,9 +117,8 @@ class _FutureWrite(Operation):
                 operation.future.settle(operation.result, operation.error)
             except SystemExit:  # raised by a callback; as in a thread, it is ignored
                 continue
-            except BaseException:  # raised by a callback; reported as in a thread
-                seen = *sys.exc_info(), threading.current_thread()
-                threading.excepthook(threading.ExceptHookArgs(seen))
+            except BaseException:  # raised by a callback
+                report_exception()
 
 
 class Writer:
@@ -161,6 +166,7 @@ class Writer:
 
     # -- operations --------------------------------------------------------------
 
+    @explains_keywords
     def put(
         self,
         key: BytesLike,
@@ -197,6 +203,7 @@ class Writer:
         method, args = put_operation(key, value, dupdata, overwrite, append, db, if_value)
         return self._add(method, args, timeout)
 
+    @explains_keywords
     def delete(
         self,
         key: BytesLike,
@@ -263,6 +270,7 @@ class Writer:
         """How many operations were added and have no outcome yet."""
         return self._queue.pending
 
+    @explains_keywords
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all operations that were added before are committed, or have failed.
 

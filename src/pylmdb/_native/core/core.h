@@ -79,7 +79,7 @@ typedef struct {
     int has_python_side;
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *successor, *record_count, *next_number;
-    PyObject *deadline_class;
+    PyObject *deadline_of;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
     /* names of methods */
@@ -395,6 +395,12 @@ static inline void leave_shared(Shared *shared)
 }
 PyObject *shared_pinned(Shared *self, PyObject *ignored);
 PyObject *shared_free_idle(Shared *self, PyObject *ignored);
+
+/* There is something to log: by SharedEnv.log_notes(), without a lock and outside of operations. */
+static inline int has_notes(const Shared *shared)
+{
+    return __atomic_load_n(&shared->pool->notes.is_noted, __ATOMIC_ACQUIRE);
+}
 
 /* -- transaction_end.c -- */
 

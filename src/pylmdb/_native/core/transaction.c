@@ -405,8 +405,17 @@ static int refuse_lost(Transaction *self)
     return is_lost(self) ? refuse_named(self->state, "transaction of another process") : 0;
 }
 
+/* The transaction has ended: what it has noted is logged.  None, or NULL: raised. */
+static PyObject *ended(const Transaction *self)
+{
+    if (LIKELY(!self->write || self->parent || !self->shared || !has_notes(self->shared)))
+        Py_RETURN_NONE;
+    return ask((PyObject *)self->shared, "log_notes", "()");
+}
+
 static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 {
+    PyObject *result;
     int code = 0;
 
     /* An inherited read transaction needs no end. */
@@ -417,8 +426,11 @@ static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
         code = commit_transaction(self);
     else
         revoke_transaction(self);
-    return code ? fail_database(self->state, "commit", "mdb_txn_commit", code, self->shared->main)
-                : Py_NewRef(Py_None);
+    result = ended(self);
+    if (!code || !result)
+        return result;
+    Py_DECREF(result);
+    return fail_database(self->state, "commit", "mdb_txn_commit", code, self->shared->main);
 }
 
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
@@ -427,7 +439,7 @@ static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
         return NULL;
     revoke_transaction(self);
     self->ended = 1;
-    Py_RETURN_NONE;
+    return ended(self);
 }
 
 static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
@@ -445,7 +457,7 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
 
     if (nargs && args[0] != Py_None) {
         revoke_transaction(self);
-        Py_RETURN_NONE;
+        return ended(self);
     }
     if (self->native.ptr && !self->revoked) {
         result = transaction_commit(self, NULL);

@@ -40,7 +40,7 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
 static int begin_reader(Transaction *txn)
 {
     if (LIKELY(txn->shared->admitting) && LIKELY(!begin_quick(txn->shared, &txn->native)))
-        return 0;
+        return LIKELY(!has_notes(txn->shared)) ? 0 : ask_slow(txn, "log_notes", NULL, NULL);
     return ask_slow(txn, "begin_reader", NULL, NULL);
 }
 
@@ -132,7 +132,7 @@ static void let_waiters_enter(Shared *shared)
 static int make_deadline(Transaction *txn, PyObject **deadline)
 {
     enter_operation(txn);
-    *deadline = PyObject_CallOneArg(txn->state->deadline_class, Py_None);
+    *deadline = PyObject_CallOneArg(txn->state->deadline_of, Py_None);
     leave_operation(txn);
     if (*deadline && txn->revoked)
         return refuse_named(txn->state, "transaction ended while it began");
@@ -244,8 +244,7 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args, 
     if ((write || args[5] || args[6]) &&
         get_sync_flags((EnvironmentCore *)env, args[5], args[6], &sync_flags))
         return -1;
-    if (is_given(args[4]) &&
-        !(*deadline = PyObject_CallOneArg(txn->state->deadline_class, args[4])))
+    if (is_given(args[4]) && !(*deadline = PyObject_CallOneArg(txn->state->deadline_of, args[4])))
         return -1;
     if (txn->begun)
         return refuse_named(txn->state, "transaction begun already");

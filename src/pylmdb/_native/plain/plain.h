@@ -203,6 +203,8 @@ void pylmdb_env_end(MDB_env **env);
 
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
+/* Take out what transactions have noted for the log. */
+void pylmdb_take_notes(struct pylmdb_pool *pool, struct pylmdb_notes *taken);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
                    int live, int used, struct pylmdb_opened *opened);
