@@ -26,6 +26,9 @@ extensions = [
     "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
     "summaries",
 ]  # fmt: skip
+# The prompts of Python and of the shell are not copied, and what they print is not, either.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"

@@ -34,9 +34,9 @@ def documented_by(method: Callable[..., Any]) -> Callable[[Function], Function]:
     """Return a decorator that gives a function the signature and docstring of a method."""
 
     def adopt(function: Function) -> Function:
-        adopted = wraps(method)(function)
-        adopted.__doc__ = without_examples(method.__doc__)
-        return adopted
+        wraps(method)(function)  # it changes the function, and returns it
+        function.__doc__ = without_examples(method.__doc__)
+        return function
 
     return adopt
 

@@ -47,6 +47,12 @@ class WriteFuture(Future[T]):
 
     It has a result when the write is committed.  ``cancel()`` removes the write from the queue
     if its commit has not begun.  A wait that could never end raises an error instead.
+
+    >>> env = pylmdb.open("example")
+    >>> with env.writer() as writer:
+    ...     future = writer.put(b"key", b"value")
+    >>> future.done(), future.result()
+    (True, True)
     """
 
     def __init__(self, queue: WriteQueue) -> None:
