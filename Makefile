@@ -252,7 +252,7 @@ place: $(VENV)/created
 
 clean:
 	rm -rf build dist docs/_build .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests examples benchmarks lib release -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples benchmarks docs lib release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Make a virtual environment, and install pylmdb in it as a user does (not editable), with the extra
 # that the target is named after.  $(@D) is the environment.
