@@ -67,10 +67,10 @@ MODULES = [
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A
 # reader of the sources follows the link; the site shows the file in place of the page.
 ELSEWHERE = {
-    "benchmarks": ROOT / "benchmarks" / "README.md",
-    "changelog": ROOT / "CHANGELOG.md",
-    "contributing": ROOT / "CONTRIBUTING.md",
-    "liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
+    "project/benchmarks": ROOT / "benchmarks" / "README.md",
+    "project/changelog": ROOT / "CHANGELOG.md",
+    "project/contributing": ROOT / "CONTRIBUTING.md",
+    "project/liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
 }
 # A link to a file, without its anchor.
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The programs of docs/embedding.md in C, Cython and Rust are compiled, and print what it says."""
+"""The programs of docs/how-to/embedding.md in C, Cython and Rust are compiled, and print what the
+page says.
+"""
 
 import os
 import re
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from project import ROOT
 
-PAGE = ROOT / "docs" / "embedding.md"
+PAGE = ROOT / "docs" / "how-to" / "embedding.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 # by name: the files of the page, whose first line has their name
 FILES = {

@@ -65,7 +65,10 @@ OPTIONS = ["-X", "dev", "-W", "error"]
 
 @pytest.fixture(scope="module")
 def servers():
-    servers = {name: CommandServer(*OPTIONS, **variables) for name, variables in LOCALES.items()}
+    servers = {
+        name: CommandServer(*OPTIONS, imported=("numpy", "pylmdb.datasets"), **variables)
+        for name, variables in LOCALES.items()
+    }
     yield servers
     for server in servers.values():
         server.close()
@@ -213,16 +216,28 @@ def test_a_copy_is_not_written_to_a_terminal(path):
 
 
 COMMANDS = ["ls", "info", "scan", "dump", "verify", "stat", "readers", "warm", "watch -n 1"]
+# What Python does at its start if the stream is closed, and a pipe that nothing reads.
+CLOSED = "import os, sys; os.close(1); sys.stdout = sys.__stdout__ = None"
+UNREAD = "import os; r, w = os.pipe(); os.dup2(w, 1); os.close(r); os.close(w)"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_streams_that_are_closed(path, command):
+def test_streams_that_are_closed(servers, path, command):
     name, *rest = command.split()
-    for closed in (">&-", "2>&-", "<&- >&- 2>&-") if command in ("ls", "scan") else (">&-",):
-        done = call_in_shell(name, path, *rest, shell=closed)
+    done = servers["utf-8"].run(name, path, *rest, before=CLOSED)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert pylmdb.verify(path).ok
+    done = servers["utf-8"].run(name, path, *rest, before=UNREAD)
+    assert done.returncode in (0, 1)
+    assert not done.stderr
+
+
+def test_streams_that_the_shell_closes(path):
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        done = call_in_shell("scan", path, shell=closed)
         assert (done.returncode, done.stderr) == (0, b"")
     assert pylmdb.verify(path).ok
-    done = call_in_shell(name, path, *rest, shell="| true; exit ${PIPESTATUS[0]}")
+    done = call_in_shell("scan", path, shell="| true; exit ${PIPESTATUS[0]}")
     assert done.returncode in (0, 1)
     assert not done.stderr
 

@@ -5,6 +5,10 @@ Starting Python and importing pylmdb takes ten times as long as most programs of
 A server does it once.  For each program it forks a child, in which the program is ``__main__`` and
 has arguments, streams, variables of the environment and a session of its own.  The child ends as
 Python ends: it runs finalizers and flushes its streams.
+
+A request is one byte and five files: a pipe with a line that describes the program, its three
+streams, and a pipe for its number and its exit status.  So several processes can send requests by
+one socket: a program can start others by the server that has started it.
 """
 
 import atexit
@@ -23,17 +27,19 @@ import dropped
 
 # -- in the server ---------------------------------------------------------------------------
 
-# True in a program.
-IN_PROGRAM = False
+# In a program: the server that has started it.
+STARTED_BY = None
 # Nothing stays in the namespace of ``__main__``, where the program runs.
 MAIN = "import fork_server; exec(fork_server.next_program())"
 
 
 def next_program():
-    """Return, in a child, the program that it executes; the server ends at the end of requests."""
-    exec(sys.argv[2], {})
+    """Return, in a child, the program that it executes; the server ends when its stdin does."""
+    global STARTED_BY
+    exec(sys.argv[3], {})
     dropped.freeze()
-    requests = socket.socket(fileno=int(sys.argv[1]))
+    requests, theirs = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    STARTED_BY = Server(theirs)
     reports = {}  # from a child to the pipe for its exit status
     wakeups, wakeup = socket.socketpair()
     for each in (wakeups, wakeup):
@@ -41,30 +47,30 @@ def next_program():
     signal.set_wakeup_fd(wakeup.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        ready, _, _ = select.select([requests, wakeups], [], [])
+        ready, _, _ = select.select([requests, wakeups, sys.stdin], [], [])
+        if sys.stdin in ready:
+            os._exit(0)
         if wakeups in ready:
             wakeups.recv(4096)
             _report_ended(reports)
         if requests not in ready:
             continue
-        request, files = _receive(requests)
-        if request is None:
-            os._exit(0)
-        *streams, report = files
+        _, (source, *streams, report), _, _ = socket.recv_fds(requests, 1, 5)
         child = os.fork()
         if not child:
             break
         os.write(report, struct.pack("i", child))
         reports[child] = report
-        for stream in streams:
-            os.close(stream)
+        for each in (source, *streams):
+            os.close(each)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for each in (requests, wakeups, wakeup):
         each.close()
     for each in (report, *reports.values()):
         os.close(each)
-    return _become(request, streams)
+    with open(source, "rb") as file:
+        return _become(json.loads(file.readline()), streams)
 
 
 def _report_ended(reports):
@@ -78,23 +84,8 @@ def _report_ended(reports):
         os.close(report)
 
 
-def _receive(requests):
-    """Return the next request and its files; the request is None at the end of requests."""
-    header, files, _, _ = socket.recv_fds(requests, 4, 4)
-    if not header:
-        return None, []
-    (left,) = struct.unpack("i", header)
-    parts = []
-    while left:
-        parts.append(requests.recv(left))
-        left -= len(parts[-1])
-    return json.loads(b"".join(parts)), files
-
-
 def _become(request, streams):
     """Make this process what a new Python is for the program, and return the program."""
-    global IN_PROGRAM
-    IN_PROGRAM = True
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -107,41 +98,25 @@ def _become(request, streams):
     return compile(request["source"], "<string>", "exec")
 
 
-# -- in the tests ----------------------------------------------------------------------------
+# -- in the tests, and in programs -------------------------------------------------------------
 
 
 def variables_of_python():
-    """Return the variables that matter when Python starts, such as LD_PRELOAD."""
+    """Return the variables that matter when Python starts, such as LD_PRELOAD, as pairs."""
     names = ("LD_", "MALLOC_", "PYLMDB_CORE", "PYTHON")
-    return {name: text for name, text in os.environ.items() if name.startswith(names)}
+    return tuple(sorted(each for each in os.environ.items() if each[0].startswith(names)))
 
 
-class ForkServer:
-    """A Python with the given options and variables that has executed ``preparation``."""
+class Server:
+    """Starts programs by a server that takes requests from a socket.
 
-    def __init__(self, preparation, *options, **variables):
-        import subprocess
+    ``variables`` of the environment are given to the programs besides those of this process.
+    """
 
+    def __init__(self, requests, **variables):
         self.variables_of_python = variables_of_python()
-        self._owner = os.getpid()
-        self._lock = threading.Lock()
-        self._requests, theirs = socket.socketpair()
-        support = os.path.dirname(os.path.abspath(__file__))
-        folders = [support, os.environ.get("PYTHONPATH", "")]
-        variables["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
         self.variables = variables
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, *options, "-c", MAIN, str(theirs.fileno()), preparation],
-                # Pipes, as in its children: the streams of Python note that they cannot seek.
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **variables},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        atexit.register(self.close)
+        self._requests = requests
 
     def start(self, source, *arguments, text=True):
         """Start a program, whose streams are pipes, of text or of bytes."""
@@ -151,16 +126,43 @@ class ForkServer:
             "variables": {**os.environ, **self.variables},
             "folder": os.getcwd(),
         }
-        data = json.dumps(request).encode()
-        pipes = [os.pipe() for _ in range(4)]
-        (their_in, our_in), (our_out, their_out), (our_err, their_err), (report, theirs) = pipes
-        given = [their_in, their_out, their_err, theirs]
-        with self._lock:
-            socket.send_fds(self._requests, [struct.pack("i", len(data))], given)
-            self._requests.sendall(data)
+        pipes = [os.pipe() for _ in range(5)]
+        (theirs, into), (their_in, our_in), (our_out, their_out), *rest = pipes
+        (our_err, their_err), (report, reported) = rest
+        given = [theirs, their_in, their_out, their_err, reported]
+        socket.send_fds(self._requests, [b"1"], given)
         for each in given:
             os.close(each)
+        with open(into, "wb") as file:
+            file.write(json.dumps(request).encode() + b"\n")
         return Process(report, our_in, our_out, our_err, text)
+
+
+class ForkServer(Server):
+    """A Python with the given options and variables that has executed ``preparation``."""
+
+    def __init__(self, preparation, *options, **variables):
+        import subprocess
+
+        support = os.path.dirname(os.path.abspath(__file__))
+        folders = [support, os.environ.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+        requests, ours = socket.socketpair()
+        super().__init__(ours, **variables)
+        self._owner = os.getpid()
+        numbers = [each.fileno() for each in (requests, ours)]
+        with requests:
+            self._process = subprocess.Popen(
+                [sys.executable, *options, "-c", MAIN, *map(str, numbers), preparation],
+                # Pipes, as in its children: the streams of Python note that they cannot seek.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **variables},
+                pass_fds=numbers,
+                start_new_session=True,
+            )
+        atexit.register(self.close)
 
     def close(self):
         """End the server; programs that are running go on."""

@@ -43,7 +43,7 @@ path, lib_version = sys.argv[1], int(sys.argv[2])
 
 
 @functools.cache
-def _server(imported):
+def _server(imported, variables_of_python):
     """The Python whose children run programs: it has loaded the engines, and opened nothing."""
     modules = filter(None, ["programs, pylmdb._registry, pylmdb._engine", imported])
     return ForkServer(f"import {', '.join(modules)}; pylmdb._engine.engines()", *OPTIONS)
@@ -54,15 +54,14 @@ def start(source, path, lib_version, prelude=PRELUDE, imported=""):
 
     ``imported`` are modules that take long to import; they are there when it starts.
 
-    It gets a new Python if it has a prelude of its own, because nothing is imported before that, if
-    variables have changed that matter when Python starts, or if a program starts it.
+    It gets a new Python if it has a prelude of its own, because nothing is imported before that, or
+    if a program starts it that has changed variables that matter when Python starts.
     """
-    if (
-        prelude is PRELUDE
-        and not fork_server.IN_PROGRAM
-        and variables_of_python() == _server(imported).variables_of_python
-    ):
-        return _server(imported).start(PRELUDE + source, path, str(lib_version))
+    if prelude is PRELUDE:
+        variables = variables_of_python()
+        server = fork_server.STARTED_BY or _server(imported, variables)
+        if server.variables_of_python == variables:
+            return server.start(PRELUDE + source, path, str(lib_version))
     return start_python(prelude + source, path, lib_version)
 
 

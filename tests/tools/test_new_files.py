@@ -61,7 +61,7 @@ def test_an_existing_file_under_the_temporary_name_is_not_written_to(
     """As if an attacker had guessed the name."""
     victim, dest = tmp_path / "victim", tmp_path / "dest"
     victim.write_text("precious")
-    monkeypatch.setattr(_new_files.secrets, "token_hex", lambda size: "0" * 2 * size)
+    monkeypatch.setattr(_new_files.os, "urandom", bytes)
     os.symlink(victim, os.fsdecode(_new_files.temporary_name(os.fsencode(dest))))
     with pytest.raises(FileExistsError):
         WRITERS[name](source, dest)

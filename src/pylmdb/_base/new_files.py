@@ -18,7 +18,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
@@ -46,7 +45,7 @@ def temporary_name(place: bytes) -> bytes:
     """
     prefix = _prefix(place)
     _remove_leftovers(prefix)
-    return prefix + secrets.token_hex(_RANDOM_BYTES).encode()
+    return prefix + os.urandom(_RANDOM_BYTES).hex().encode()
 
 
 class Temporary(Owner):

@@ -38,20 +38,23 @@ LONG_WAIT = 1.0
 
 
 class Deadline:
-    """The end of a wait, ``timeout`` seconds from now; None means that it never ends."""
+    """The end of a wait, ``timeout`` seconds from now; None means that it never ends.
+
+    :param argument: the name that callers know ``timeout`` by, for messages.
+    """
 
     __slots__ = ("_log_at", "_until", "timeout")
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float | None, argument: str = "timeout") -> None:
         self.timeout = timeout
         try:
             is_negative = timeout is not None and not timeout >= 0
         except TypeError as failure:
             kind = type(timeout).__name__
-            message = f"timeout must be None or a number of seconds, not {kind}"
+            message = f"{argument} must be None or a number of seconds, not {kind}"
             raise TypeError(message) from failure
         if is_negative:
-            raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
+            raise ValueError(f"{argument} must be None or at least 0 seconds, not {timeout!r}")
         now = time.monotonic()
         self._until = None if timeout is None else now + timeout
         self._log_at: float | None = now + LONG_WAIT

@@ -9,6 +9,7 @@
 #ifndef PYLMDB_POSITION_H
 #define PYLMDB_POSITION_H
 
+#include "compare.h"
 #include "memory.h"
 #include "order.h"
 
@@ -235,14 +236,10 @@ static inline int pylmdb_quick_step(struct pylmdb_iteration *iteration,
     return 0;
 }
 
-static inline int pylmdb_compare_bytes(const MDB_val *key, const MDB_val *bound)
+static inline int pylmdb_compare_to_bound(const MDB_val *key, const MDB_val *bound)
 {
-    const size_t size = key->mv_size < bound->mv_size ? key->mv_size : bound->mv_size;
-    int order;
-
-    touch_pages(key->mv_data, size);
-    order = size ? memcmp(key->mv_data, bound->mv_data, size) : 0;
-    return order ? order : (key->mv_size > bound->mv_size) - (key->mv_size < bound->mv_size);
+    touch_pages(key->mv_data, key->mv_size < bound->mv_size ? key->mv_size : bound->mv_size);
+    return pylmdb_compare_bytes(key->mv_data, key->mv_size, bound->mv_data, bound->mv_size);
 }
 
 /* Whether a range ends at a key, whose order to the bound is given. */
@@ -267,7 +264,8 @@ static inline int pylmdb_quick_next(struct pylmdb_iteration *iteration,
     if (iteration->bounded == PYLMDB_BOUNDED_ORDER)
         return PYLMDB_NOT_QUICK;
     rc = pylmdb_quick_step(iteration, position, step);
-    if (rc || !pylmdb_ends_at(iteration, pylmdb_compare_bytes(&position->key, &iteration->bound)))
+    if (rc ||
+        !pylmdb_ends_at(iteration, pylmdb_compare_to_bound(&position->key, &iteration->bound)))
         return rc;
     return PYLMDB_NOT_QUICK;
 }

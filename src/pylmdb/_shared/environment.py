@@ -351,7 +351,7 @@ class SharedEnv(SharedCore):
             raise self._refusal(code)
         return code
 
-    def _refusal(self, code: int) -> Error:
+    def _refusal(self, code: int) -> Exception:
         """The exception for a transaction that cannot begin."""
         options = self.options
         if code == self.engine.lib.PYLMDB_OTHER_FILE:
@@ -374,7 +374,7 @@ class SharedEnv(SharedCore):
             return cut_short(options, self.engine) or damaged(
                 "mdb_txn_begin", "begin", self.engine, self.page_size
             )
-        return error("mdb_txn_begin", code)
+        return database_error("mdb_txn_begin", code, self.main, operation="begin")
 
     def _no_slot(self) -> Error:
         out = self.engine.ffi.new("unsigned int *")

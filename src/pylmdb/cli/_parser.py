@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from .._version import __version__
@@ -38,8 +38,9 @@ PATH is an environment: a directory with data.mdb in it, or a single file.
 'pylmdb COMMAND --help' describes the options of a command, with examples."""
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line.
+    """Return the parser of the command line; making it takes longer than most commands.
 
     It sets ``args.run`` to the function of the command, ``args.parser`` to the parser,
     ``args.commands`` to the names of all commands, and ``args.options`` to the options of the

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Writer: durable writes of many threads that share commits.
 
+>>> env = pylmdb.open("example")
 >>> with env.writer() as writer:
 ...     future = writer.put(b"key", b"value")   # from any thread
 ...     future.result()                         # on disk when this returns
+True
 """
 
 from __future__ import annotations
@@ -123,6 +125,11 @@ class Writer:
     As a context manager it is closed at the end of the block.  Operations that are waiting
     when the program ends are still written.  A forked child needs a writer of its own.
 
+    >>> env = pylmdb.open("example")
+    >>> writer = env.writer()          # the examples of the methods continue here
+    >>> writer.put(b"key", b"value").result()
+    True
+
     :param env: the :class:`Environment`.
     :param db: the default database of the operations; the main one if None.
     :param max_pending: how many operations may wait for the next commit.
@@ -168,6 +175,10 @@ class Writer:
 
         Key and value are copied, so a buffer can be reused when this returns.
 
+        >>> future = writer.put(b"key", b"other", if_value=b"value")
+        >>> future.result()                                    # waits until it is on disk
+        True
+
         :param db: the database; by default that of the writer.
         :param dupdata: False to write nothing if the pair of key and value exists.
         :param overwrite: False to write nothing if the key exists.
@@ -196,6 +207,9 @@ class Writer:
 
         It raises the errors of :meth:`put`.
 
+        >>> writer.delete(b"key").result()
+        True
+
         :param value: the duplicate to delete; None or an empty value for all.
         :param db: the database; by default that of the writer.
         :param timeout: how many seconds to wait for room in the queue; None for no limit.
@@ -216,6 +230,11 @@ class Writer:
         of this function are undone, and it may be called again.
 
         It raises the errors of :meth:`put`.
+
+        >>> def rename(txn):
+        ...     return txn.put(b"new", txn.pop(b"key"))
+        >>> writer.call(rename).result()
+        True
 
         :param timeout: how many seconds to wait for room in the queue; None for no limit.
         """

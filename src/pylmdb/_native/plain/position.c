@@ -573,7 +573,7 @@ static int check_bound(struct pylmdb_iteration *iteration, struct pylmdb_positio
     int order;
 
     if (iteration->bounded == PYLMDB_BOUNDED_BYTES) {
-        order = pylmdb_compare_bytes(&p->key, bound);
+        order = pylmdb_compare_to_bound(&p->key, bound);
     } else {
         if (p->dbflags & MDB_INTEGERKEY && p->key.mv_size != bound->mv_size)
             return PYLMDB_OTHER_WIDTH;
