@@ -3,7 +3,7 @@
 #
 #   make demo            pack a real data set and read it back
 #   make test            run the tests on the installed package
-#   make docs            build the site in docs/_build/html
+#   make docs            build the site in docs/_build/html, and check its links and anchors
 #   make bench           compare with py-lmdb
 #   make lint            run ruff, clang-format, mypy, stubtest and basedpyright
 #   make place           fetch and patch liblmdb's sources only
@@ -73,8 +73,9 @@ SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 # The tests start thousands of Pythons, and each would compile the modules of tests/support again.
 unexport PYTHONDONTWRITEBYTECODE
 BENCH_ARGS ?=
-# How many random programs test-all runs.
-THOROUGH := PYLMDB_MODEL=6 PYLMDB_KNOWN_PROGRAMS=2500 PYLMDB_HEALTHY=6
+# How many random programs and files test-all makes, and for how many seconds threads end what others
+# hold.
+THOROUGH := PYLMDB_MODEL=6 PYLMDB_KNOWN_PROGRAMS=2500 PYLMDB_STORM=30 PYLMDB_HEALTHY=6
 
 # Tests of the public API.
 API := $(wildcard tests/api/test_api_*.py) $(addprefix tests/,api/test_closed_objects.py api/test_handles.py \
@@ -216,8 +217,11 @@ bench-baseline: $(BENCH_VENV)/installed-bench
 bench-compare: $(BENCH_VENV)/installed-bench
 	$(BENCH_VENV)/bin/python benchmarks/compare.py --compare $(BENCH_ARGS)
 
+SPHINX = $(DOCS_VENV)/bin/sphinx-build --quiet -W --keep-going -d docs/_build/doctrees
 docs: $(DOCS_VENV)/installed-docs
-	$(DOCS_VENV)/bin/sphinx-build --quiet -W --keep-going docs docs/_build/html
+	$(SPHINX) -b html docs docs/_build/html
+	@echo "Writing each page as Markdown beside it."
+	@$(SPHINX) -b markdown docs docs/_build/html
 	@echo docs/_build/html/index.html
 
 lint: $(VENV)/installed-test
@@ -248,7 +252,7 @@ place: $(VENV)/created
 
 clean:
 	rm -rf build dist docs/_build .venv-* src/pylmdb.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests examples benchmarks lib release -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples benchmarks docs lib release -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Make a virtual environment, and install pylmdb in it as a user does (not editable), with the extra
 # that the target is named after.  $(@D) is the environment.

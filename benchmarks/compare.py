@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ import cases_read
 import cases_write
 import lmdb
 import memory
-import picture
 from data import QUICK, Sizes, Stage
 from floor import FloorMissingError, Floors
 from machine import machine
@@ -60,7 +58,6 @@ def arguments() -> tuple[argparse.Namespace, list[Case]]:
         help="start a thread before all cases, as most larger programs have done (see README.md)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios there (SVG)")
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument(
         "--store-baseline", action="store_true", help="store the ratios in baseline.json"
@@ -203,10 +200,6 @@ def main() -> int:
     if given.json:
         result = {"machine": where, **settings, "rows": rows}
         given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    if given.picture:
-        system = f"{where['machine']} {platform.system()}"
-        note = f"{where['python']}, {system}, best of {given.rounds} rounds"
-        picture.draw(rows, note, given.picture)
     return 0
 
 

@@ -33,9 +33,3 @@ def machine() -> dict[str, Any]:
         "py_lmdb": lmdb.__version__,
         "py_lmdb_liblmdb": ".".join(map(str, lmdb.version())),
     }
-
-
-def note() -> str:
-    """A line for the foot of a picture."""
-    where = machine()
-    return f"{where['python']}, {where['machine']} {platform.system()}, {where['date'][:10]}"

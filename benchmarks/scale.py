@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
-import picture
-from machine import machine, note
+from machine import machine
 from measure import best
 from scale_cases import GROUPS, Group
 
@@ -110,9 +109,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small counts and three rounds")
     parser.add_argument("--group", action="append", help="only those whose name contains this")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="draw the ratios by the number of records"
-    )
     given = parser.parse_args()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
@@ -125,9 +121,6 @@ def main() -> None:
     if given.json:
         result = {"machine": machine(), "rows": rows}
         given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    if given.picture:
-        of_records = [row for row in rows if row["things"] == "records"]
-        picture.draw_growth(of_records, note(), given.picture)
 
 
 if __name__ == "__main__":

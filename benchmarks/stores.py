@@ -24,8 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import picture
-from machine import machine, note
+from machine import machine
 from store_kinds import KINDS, MissingError
 
 # Records in a batch, keys in a call, single writes, records that a scan reads.
@@ -153,7 +152,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer records and one round")
     parser.add_argument("--store", action="append", choices=list(KINDS), help="only these")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the rates there (SVG)")
     parser.add_argument("--one", nargs=2, metavar=("STORE", "FOLDER"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -169,13 +167,6 @@ def main() -> None:
     if given.json:
         result = {"machine": machine(), "records": count, "rates": rates}
         given.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    if given.picture:
-        named = {
-            kind: {OPERATIONS[name]: rate for name, rate in each.items()}
-            for kind, each in rates.items()
-        }
-        foot = f"records in a second, of {count:,}; {note()}"
-        picture.draw_stores(list(OPERATIONS.values()), named, foot, given.picture)
 
 
 if __name__ == "__main__":

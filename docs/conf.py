@@ -4,6 +4,7 @@
 import inspect
 import os
 import re
+import sys
 from pathlib import Path
 
 from sphinx.addnodes import pending_xref
@@ -19,7 +20,15 @@ author = "The pylmdb authors"
 copyright = "2026, the pylmdb authors"
 version = release = pylmdb.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+sys.path.insert(0, str(DOCS / "extensions"))
+extensions = [
+    "myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_markdown_builder",
+    "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
+    "summaries",
+]  # fmt: skip
+# The prompts of Python and of the shell are not copied, and what they print is not, either.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 exclude_patterns = ["_build"]
 nitpicky = True
 default_role = "code"
@@ -62,15 +71,16 @@ MODULES = [
     "pylmdb.tools.salvaging",
     "pylmdb.tools.verification",
     "pylmdb.datasets",
+    "pylmdb.aio",
 ]
 
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A
 # reader of the sources follows the link; the site shows the file in place of the page.
 ELSEWHERE = {
-    "benchmarks": ROOT / "benchmarks" / "README.md",
-    "changelog": ROOT / "CHANGELOG.md",
-    "contributing": ROOT / "CONTRIBUTING.md",
-    "liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
+    "project/benchmarks": ROOT / "benchmarks" / "README.md",
+    "project/changelog": ROOT / "CHANGELOG.md",
+    "project/contributing": ROOT / "CONTRIBUTING.md",
+    "project/liblmdb": ROOT / "lib" / "liblmdb" / "README.md",
 }
 # A link to a file, without its anchor.
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")

@@ -26,7 +26,7 @@ from compiling import CompileError, Plan  # noqa: E402
 from place import place  # noqa: E402
 from targets import Target  # noqa: E402
 
-from build import core_extension, ffi_0_9, ffi_1_0, glue_flags  # noqa: E402
+from build import core_extension, ffi_0_9, ffi_1_0, source_flags  # noqa: E402
 
 TARGETS = (
     Target("macosx_11_0_arm64", "aarch64-macos.11.0-none"),
@@ -68,10 +68,10 @@ def main() -> int:
     for extension in extensions:
         extension.include_dirs.append(str(headers))  # before the folder of Python.h
     python = Path(sysconfig.get_path("include"))
-    plan = Plan(cache)
+    plan = Plan(cache, source_flags)
     for target in TARGETS:
         for extension in extensions:
-            plan.module(extension, target, python, "all", glue_flags())
+            plan.module(extension, target, python, "all")
     try:
         plan.make(os.cpu_count())
     except CompileError as error:

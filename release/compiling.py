@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,10 +33,12 @@ class Plan:
     """The file build.ninja.  Paths of sources begin in the current folder.
 
     :param cache: the folder for build.ninja, objects and modules.
+    :param source_flags: returns more flags for one source of an extension.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, source_flags: Callable[[Extension, str], list[str]]) -> None:
         self.cache = cache
+        self.source_flags = source_flags
         self.path = cache / "build.ninja"
         self.ninja = Writer(self.path.open("w", encoding="utf-8"))
         spec = find_spec("ziglang")
@@ -60,14 +63,11 @@ class Plan:
         compiled = self.cache / target.platform / kind / f"{source.stem}.o"
         self._object(compiled, source, target, [f"-I{include}"])
 
-    def module(
-        self, extension: Extension, target: Target, include: Path, kind: str, glue: list[str]
-    ) -> Path:
+    def module(self, extension: Extension, target: Target, include: Path, kind: str) -> Path:
         """Add an extension module, and return the file that it will be.
 
         :param include: the folder of Python.h.
         :param kind: the folder of its objects, within that of the target.
-        :param glue: more flags for the source that cffi generated.
         """
         name = extension.name.rpartition(".")[2]
         folder = self.cache / target.platform / kind
@@ -79,7 +79,8 @@ class Plan:
             compiled = folder / name / source.with_suffix(".o").name
             if compiled in objects:
                 compiled = folder / name / source.parent.name / compiled.name
-            self._object(compiled, source, target, flags + (glue if source.stem == name else []))
+            more = self.source_flags(extension, str(source))
+            self._object(compiled, source, target, flags + more)
             objects.append(compiled)
         built = folder / f"{name}.so"
         libraries = [f"-l{library}" for library in extension.libraries]

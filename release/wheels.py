@@ -100,20 +100,18 @@ def compile_modules(cache: Path, only: list[str], jobs: int | None) -> list[Whee
     build = runpy.run_path("src/pylmdb/_native/build.py")
     engines = [build[each]().distutils_extension("build/glue") for each in ("ffi_0_9", "ffi_1_0")]
     core = build["core_extension"]()
-    plan = Plan(cache)
+    plan = Plan(cache, build["source_flags"])
     wheels = []
     for target, versions in wanted.items():
         shared = {
-            f"{engine.name.rpartition('.')[2]}.abi3.so": plan.module(
-                engine, target, oldest, "abi3", build["glue_flags"]()
-            )
+            f"{engine.name.rpartition('.')[2]}.abi3.so": plan.module(engine, target, oldest, "abi3")
             for engine in engines
         }
         for version in filter(include.__contains__, versions):
             kind = interpreter_tag(version)
             plan.check(RELEASE / "pyconfig_check.c", target, include[version], kind)
             # Every CPython accepts this name; the tags of the wheel say for which one it is.
-            own = {"_core.so": plan.module(core, target, include[version], kind, [])}
+            own = {"_core.so": plan.module(core, target, include[version], kind)}
             wheels.append(Wheel(version, target, {**shared, **own}))
     plan.make(jobs)
     return wheels

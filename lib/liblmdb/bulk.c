@@ -51,7 +51,8 @@ static inline int compare_to_last(const struct pylmdb_bulk *bulk, const MDB_val 
     MDB_cmp_func *const compare = bulk->mc->mc_dbx->md_cmp;
 
     if (compare == mdb_cmp_memn)
-        return compare_bytes(key->mv_data, key->mv_size, bulk->last.mv_data, bulk->last.mv_size);
+        return pylmdb_compare_bytes(key->mv_data, key->mv_size, bulk->last.mv_data,
+                                    bulk->last.mv_size);
     return compare(key, &bulk->last);
 }
 

@@ -79,7 +79,7 @@ static inline int compare_values(const struct pylmdb_bulk *bulk, const MDB_val *
     MDB_cmp_func *compare = bulk->mc->mc_dbx->md_dcmp;
 
     if (compare == mdb_cmp_memn)
-        return compare_bytes(a->mv_data, a->mv_size, b->mv_data, b->mv_size);
+        return pylmdb_compare_bytes(a->mv_data, a->mv_size, b->mv_data, b->mv_size);
     if (compare == mdb_cmp_int && a->mv_size == sizeof(size_t))
         compare = mdb_cmp_clong; /* as mdb_dcmp() does */
     return compare(a, b);

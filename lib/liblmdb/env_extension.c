@@ -73,6 +73,8 @@ struct env_extension {
     int mincore_is_true;
     /* how many calls warm records at the moment */
     int warming;
+    /* where to note what is to be logged, or NULL */
+    struct pylmdb_notes *notes;
     /* files.c: which kind of locks the lock file has */
     int lock_kind;
 #if !PYLMDB_ROBUST_LOCKS
@@ -87,4 +89,31 @@ static struct env_extension *extension_of(const MDB_env *env)
 {
     _Static_assert(sizeof(struct env_extension) <= EXTENSION_SIZE, "raise EXTENSION_SIZE");
     return (struct env_extension *)(uintptr_t)(env + 1);
+}
+
+/* -- notes for the log ------------------------------------------------------------------ */
+
+void pylmdb_env_note_in(MDB_env *env, struct pylmdb_notes *notes)
+{
+    extension_of(env)->notes = notes;
+}
+
+static void note_dead_readers(MDB_env *env, int count)
+{
+    struct pylmdb_notes *notes = extension_of(env)->notes;
+
+    if (!notes || !count)
+        return;
+    __atomic_add_fetch(&notes->dead_readers, count, __ATOMIC_RELAXED);
+    __atomic_store_n(&notes->is_noted, 1, __ATOMIC_RELEASE);
+}
+
+static void note_growth(MDB_env *env, size_t size)
+{
+    struct pylmdb_notes *notes = extension_of(env)->notes;
+
+    if (!notes)
+        return;
+    __atomic_store_n(&notes->map_size, size, __ATOMIC_RELAXED);
+    __atomic_store_n(&notes->is_noted, 1, __ATOMIC_RELEASE);
 }

@@ -291,8 +291,10 @@ static int grow(MDB_env *env, size_t size)
             rc = extend_file(env->me_fd, now, wanted);
         }
     }
-    if (!rc)
+    if (!rc) {
         raise_limit(env, wanted);
+        note_growth(env, wanted);
+    }
     return rc;
 }
 

@@ -65,7 +65,7 @@ static inline uint64_t word_at(const unsigned char *key, size_t size, size_t at)
     size_t i;
 
     if (at + 8 <= size)
-        return word_of(key + at);
+        return pylmdb_word_of(key + at);
     for (i = at; i < at + 8; i++)
         word = word << 8 | (i < size ? key[i] : 0);
     return word;

@@ -1,101 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The checksums of pages: XXH3, by xxhash.h, which place.py places. A file of its own, because
- * xxhash.h chooses its instructions when it is compiled. */
+/* The checksums of pages: where they are, and whether they are right. */
 #include "page_sums.h"
 
 #include <string.h>
 
 static const char mark[META_SUM_AT - META_SUM_MARK_AT] = {'X', 'X', 'H', '3', '-', '6', '4', 1};
-
-#ifndef PYLMDB_SYSTEM
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpragmas"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wcast-align"
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#define XXH_INLINE_ALL
-#include "xxhash/xxhash.h"
-#pragma GCC diagnostic pop
-
-int pylmdb_has_page_sums(void)
-{
-    return 1;
-}
-
-uint64_t pylmdb_sum_of(const void *data, size_t size)
-{
-    return XXH3_64bits(data, size);
-}
-
-struct pylmdb_sum *pylmdb_sum_new(void)
-{
-    return (struct pylmdb_sum *)XXH3_createState();
-}
-
-void pylmdb_sum_begin(struct pylmdb_sum *sum)
-{
-    (void)XXH3_64bits_reset((XXH3_state_t *)sum);
-}
-
-void pylmdb_sum_add(struct pylmdb_sum *sum, const void *data, size_t size)
-{
-    (void)XXH3_64bits_update((XXH3_state_t *)sum, data, size);
-}
-
-uint64_t pylmdb_sum_end(const struct pylmdb_sum *sum)
-{
-    return XXH3_64bits_digest((const XXH3_state_t *)sum);
-}
-
-void pylmdb_sum_free(struct pylmdb_sum *sum)
-{
-    (void)XXH3_freeState((XXH3_state_t *)sum);
-}
-
-#else /* a build against the system's liblmdb, without sources that are placed */
-
-int pylmdb_has_page_sums(void)
-{
-    return 0;
-}
-
-uint64_t pylmdb_sum_of(const void *data, size_t size)
-{
-    (void)data, (void)size;
-    return 0;
-}
-
-struct pylmdb_sum *pylmdb_sum_new(void)
-{
-    return NULL;
-}
-
-void pylmdb_sum_begin(struct pylmdb_sum *sum)
-{
-    (void)sum;
-}
-
-void pylmdb_sum_add(struct pylmdb_sum *sum, const void *data, size_t size)
-{
-    (void)sum, (void)data, (void)size;
-}
-
-uint64_t pylmdb_sum_end(const struct pylmdb_sum *sum)
-{
-    (void)sum;
-    return 0;
-}
-
-void pylmdb_sum_free(struct pylmdb_sum *sum)
-{
-    (void)sum;
-}
-
-#endif
 
 /* ---- pages ---- */
 

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "xxh3.h"
+
 enum {
     PAGE_SUM_SIZE = 8,
     /* in a meta page: where its contents end, with words of 64 and of 32 bits, and where the
@@ -27,12 +29,6 @@ enum {
     META_SUM_AT = META_SUM_MARK_AT + 8,
     META_SUM_END = META_SUM_AT + PAGE_SUM_SIZE
 };
-
-/* Whether this build can compute checksums. */
-int pylmdb_has_page_sums(void);
-
-/* The checksum of bytes. */
-uint64_t pylmdb_sum_of(const void *data, size_t size);
 
 /* Write the checksum of a page, or of a run of overflow pages, at its end; size includes it. */
 void pylmdb_set_page_sum(void *page, size_t size);
@@ -46,13 +42,5 @@ void pylmdb_set_meta_sum(void *page);
 int pylmdb_meta_sum_is_right(const void *page, size_t size, unsigned int number);
 /* The end of page 0 says the size of checksums. */
 void pylmdb_set_sum_size(void *page, size_t size);
-
-/* The checksum of bytes that come in pieces. NULL: there is no memory. */
-struct pylmdb_sum;
-struct pylmdb_sum *pylmdb_sum_new(void);
-void pylmdb_sum_begin(struct pylmdb_sum *sum);
-void pylmdb_sum_add(struct pylmdb_sum *sum, const void *data, size_t size);
-uint64_t pylmdb_sum_end(const struct pylmdb_sum *sum);
-void pylmdb_sum_free(struct pylmdb_sum *sum);
 
 #endif

@@ -207,8 +207,10 @@ void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)
 static unsigned int reclaim_dead_slot(MDB_env *env, unsigned int count)
 {
     unsigned int i;
+    int dead = 0;
 
-    (void)mdb_reader_check0(env, 1, NULL);
+    (void)mdb_reader_check0(env, 1, &dead);
+    note_dead_readers(env, dead);
     for (i = 0; i < count && env->me_txns->mti_readers[i].mr_pid;)
         i++;
     return i;
@@ -242,5 +244,6 @@ static int clear_dead_readers(MDB_txn *txn, size_t pages)
     lock_thread.only_try = !full;
     (void)mdb_reader_check(env, &dead);
     lock_thread.only_try = 0;
+    note_dead_readers(env, dead);
     return dead > 0;
 }

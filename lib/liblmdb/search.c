@@ -8,39 +8,11 @@
  *
  * Included by shim.c, after mdb.c. */
 
-/* Return 8 bytes as a number that sorts as they do. Compilers make one load of it. */
-static inline uint64_t word_of(const unsigned char *b)
-{
-    return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 |
-           (uint64_t)b[3] << 32 | (uint64_t)b[4] << 24 | (uint64_t)b[5] << 16 |
-           (uint64_t)b[6] << 8 | (uint64_t)b[7];
-}
-
-/* Return what mdb_cmp_memn() does. */
-static inline int compare_bytes(const unsigned char *a, size_t a_size, const unsigned char *b,
-                                size_t b_size)
-{
-    const size_t both = a_size < b_size ? a_size : b_size;
-    size_t at = 0;
-
-    for (; at + 8 <= both; at += 8)
-        if (word_of(a + at) != word_of(b + at))
-            return word_of(a + at) < word_of(b + at) ? -1 : 1;
-    if (at < both && both >= 8) { /* the last bytes, together with equal bytes before them */
-        at = both - 8;
-        if (word_of(a + at) != word_of(b + at))
-            return word_of(a + at) < word_of(b + at) ? -1 : 1;
-    } else {
-        for (; at < both; at++)
-            if (a[at] != b[at])
-                return a[at] - b[at];
-    }
-    return a_size < b_size ? -1 : a_size > b_size;
-}
+#include "compare.h"
 
 static inline int compare_node(const MDB_val *key, MDB_node *node)
 {
-    return compare_bytes(key->mv_data, key->mv_size, NODEKEY(node), NODEKSZ(node));
+    return pylmdb_compare_bytes(key->mv_data, key->mv_size, NODEKEY(node), NODEKSZ(node));
 }
 
 /* Search the nodes from low to high. The key is greater than those before low. */

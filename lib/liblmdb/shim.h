@@ -54,8 +54,7 @@ int pylmdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor);
  * cannot tell. */
 int pylmdb_txn_is_changed(MDB_txn *txn);
 
-/* 1 if the cursor's record describes a named database, 0 if it is an ordinary record, -1 if
- * this build cannot tell. */
+/* Whether the record of a cursor of the main database describes a named database. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor);
 /* cdef: end */
 
@@ -125,6 +124,12 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
 /* Move a cursor by count records with MDB_NEXT or MDB_PREV, without reading those in between.
  * MDB_NOTFOUND: there are fewer. */
 int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op);
+
+/* Call walk->on_record() with the records that follow on the cursor's page, as far as they are in
+ * the range and simple to read, and move the cursor to the last of them. Returns what the function
+ * has returned other than 0, which ends the walk; 0: the next step is pylmdb_cursor_step()'s. Only
+ * read transactions walk, because a write could change the page meanwhile. */
+int pylmdb_walk_page(MDB_cursor *cursor, const struct pylmdb_walk *walk);
 
 /* Make a cursor have no position, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);
@@ -202,6 +207,10 @@ void pylmdb_env_named(MDB_env *env, const char *path);
 void pylmdb_env_widen(MDB_env *env, size_t most, int fixed);
 
 /* cdef: end */
+/* From now on, note there what is to be logged; *notes lives as long as the transactions of the
+ * environment. */
+void pylmdb_env_note_in(MDB_env *env, struct pylmdb_notes *notes);
+
 /* Return the limit of an open environment's map, how far it may rise by itself, and how much
  * is mapped. */
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved);

@@ -105,10 +105,23 @@ int pylmdb_txn_is_changed(MDB_txn *txn)
     return -1;
 }
 
+/* The flags of a node are before the size of its key, which is before the key: the format of all
+ * files of LMDB 0.9. */
 int pylmdb_cursor_is_db(MDB_cursor *cursor)
 {
-    (void)cursor;
-    return -1;
+#if MDB_VERSION_MAJOR > 0
+    return mdb_cursor_is_db(cursor);
+#else
+    enum { SUBDATA = 0x02, DUPDATA = 0x04 };
+    unsigned short flags_and_size[2];
+    MDB_val key, value;
+
+    if (mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT))
+        return 0;
+    memcpy(flags_and_size, (const char *)key.mv_data - sizeof(flags_and_size),
+           sizeof(flags_and_size));
+    return (flags_and_size[0] & (SUBDATA | DUPDATA)) == SUBDATA;
+#endif
 }
 
 void pylmdb_cursor_skip_records(MDB_cursor *cursor)
@@ -262,6 +275,13 @@ int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
     for (; count && !rc; count--)
         rc = pylmdb_cursor_step(cursor, &key, NULL, op);
     return rc;
+}
+
+int pylmdb_walk_page(MDB_cursor *cursor, const struct pylmdb_walk *walk)
+{
+    (void)cursor;
+    (void)walk;
+    return 0;
 }
 
 void pylmdb_cursor_unset(MDB_cursor *cursor)
@@ -427,6 +447,12 @@ void pylmdb_env_widen(MDB_env *env, size_t most, int fixed)
     (void)env;
     (void)most;
     (void)fixed;
+}
+
+void pylmdb_env_note_in(MDB_env *env, struct pylmdb_notes *notes)
+{
+    (void)env;
+    (void)notes;
 }
 
 void pylmdb_env_room(MDB_env *env, size_t *limit, size_t *most, size_t *reserved)

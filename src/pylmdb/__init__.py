@@ -4,9 +4,10 @@
     >>> env = pylmdb.open("example")               # a directory, made if it does not exist
     >>> with env.begin(write=True) as txn:         # commits at its end, aborts if it raises
     ...     txn.put(b"key", b"value")
+    True
     >>> with env.begin() as txn:
-    ...     txn.get(b"key")
     ...     list(txn.range(prefix=b"k"))
+    [(b'key', b'value')]
     >>> prices = pylmdb.Map("prices", key="str", value="json")     # a dict in a file
     >>> prices["apple"] = {"amount": 3}
 

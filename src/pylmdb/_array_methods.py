@@ -73,6 +73,10 @@ class TransactionArrays(TransactionCore):
         map: always on overflow pages, and on leaf pages that hold only arrays.  A database with
         duplicates has no padding.
 
+        >>> import numpy
+        >>> txn.put_array(b"mean", numpy.zeros((2, 3)))
+        True
+
         :param array: of any shape, and any dtype without Python objects.  Fortran order is kept;
             other strides become C order.  A subclass is stored as a plain array: a masked array
             without its mask.
@@ -109,6 +113,12 @@ class TransactionArrays(TransactionCore):
         read-only.  It is valid as long as it or anything made from it is alive, and pins the
         snapshot, as :meth:`~pylmdb.Transaction.view` does.  In a write transaction it is a copy.
 
+        >>> import numpy
+        >>> txn.put_array(b"mean", numpy.arange(3))
+        True
+        >>> txn.get_array(b"mean")
+        array([0, 1, 2])
+
         :param copy: True for a copy, which is writable and pins no snapshot.
         :param db: the database; None for the transaction's.
         :return: an array of the dtype, shape and order that the header of the value says.
@@ -138,6 +148,11 @@ class TransactionArrays(TransactionCore):
         content is undefined.  In the block, and as long as anything made of the view is alive, all
         other operations of the transaction raise BufferError.  If the block raises, part of the
         value may be written: abort the transaction.
+
+        >>> with txn.reserve(b"value", 4) as buffer:
+        ...     buffer[:] = b"four"
+        >>> txn.get(b"value")
+        b'four'
 
         :param nbytes: the size of the value, in bytes.
         :param overwrite: False to raise KeyExistsError if the key exists already.
@@ -214,6 +229,13 @@ class TransactionArrays(TransactionCore):
         ``shape`` in C order, without a header.  Keys are looked up in key order; the GIL is
         released while values are copied.
 
+        >>> import numpy
+        >>> txn.put_arrays([b"a", b"b", b"c"], numpy.arange(6).reshape(3, 2))
+        3
+        >>> txn.take([b"c", b"a"], int, 2)
+        array([[4, 5],
+               [0, 1]])
+
         :param keys: a sequence of bytes; an array of fixed-width bytes (dtype ``V``; dtype ``S``,
             whose elements end before the zeros that pad them; or two dimensions of ``uint8``); or
             integers, as a sequence, array or range.  Integers become native integers in a database
@@ -274,6 +296,9 @@ class TransactionArrays(TransactionCore):
 
         Keys are looked up in key order, without the GIL, and values are not read.
 
+        >>> txn.has_many([b"apple", b"plum"])
+        [True, False]
+
         :param keys: an iterable of bytes; or, as for :meth:`take`, an array of bytes or of
             integers, or a range; with ``key_format`` any integers.
         :param db: the database; None for the transaction's.
@@ -300,6 +325,12 @@ class TransactionArrays(TransactionCore):
         db: Database | None = None,
     ) -> tuple[NDArray[Any] | list[bytes], NDArray[Any]]:
         """Copy the records with ``start <= key < stop`` into two arrays, keys and values.
+
+        >>> import numpy
+        >>> txn.put_arrays([b"n1", b"n2"], numpy.array([10, 20]))
+        2
+        >>> txn.range_arrays(b"n", b"o", int)
+        (array([b'n1', b'n2'], dtype='|S2'), array([10, 20]))
 
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
@@ -333,6 +364,12 @@ class TransactionArrays(TransactionCore):
 
         With ``dupfixed=True`` whole pages are copied; without it, one value at a time.
 
+        >>> many = env.open_db(b"many", txn, dupsort=True, dupfixed=True)
+        >>> for number in 1, 2:
+        ...     written = txn.put(b"key", number.to_bytes(2, "big"), db=many)
+        >>> txn.dup_array(b"key", ">u2", db=many).tolist()
+        [1, 2]
+
         :param dtype: of the values.  A value holds the bytes of an array of this dtype and
             ``shape``, in C order.
         :param shape: of one value.
@@ -361,6 +398,12 @@ class TransactionArrays(TransactionCore):
 
         Ascending keys that are greater than the last one in the database are appended, which fills
         pages completely.  Other keys are stored in key order.
+
+        >>> import numpy
+        >>> txn.put_arrays(range(3), numpy.zeros((3, 8)), key_format="row-%03d")
+        3
+        >>> txn.first()[0], txn.last()[0]
+        (b'apple', b'row-002')
 
         :param keys: as for :meth:`take`.
         :param values: an array of shape ``(len(keys), ...)``.
@@ -392,6 +435,12 @@ class CursorArrays(CursorCore):
     def array(self, copy: bool = False) -> NDArray[Any]:
         """Return the value at the cursor as an array; see :meth:`Transaction.get_array`.
 
+        >>> import numpy
+        >>> txn.put_array(b"mean", numpy.arange(3)), cursor.set_key(b"mean")
+        (True, True)
+        >>> cursor.array()
+        array([0, 1, 2])
+
         :param copy: True for a copy, which is writable and pins no snapshot.
         :raises InvalidParameterError: the value is not in ``.npy`` format, or the cursor has no
             position.
@@ -416,6 +465,11 @@ class EnvironmentArrays:
 
         It shows the records as they are now, in key order.  It pins its pages until it is closed,
         or the last reference to it is gone.
+
+        >>> snapshot = env.snapshot()
+        >>> len(snapshot), snapshot.key(0)
+        (1, b'apple')
+        >>> snapshot.close()
 
         :param db: the :class:`Database`; None for the main one.
         """

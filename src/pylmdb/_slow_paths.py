@@ -53,6 +53,9 @@ class SlowPaths:
         shared.begin_reader(self._cast("struct pylmdb_txn *", address))
         shared.log_notes()
 
+    def log_notes(self, shared: SharedEnv, _address: int, _env: None, _deadline: None) -> None:
+        shared.log_notes()
+
     def resume(
         self, env: Environment, inherited: SharedEnv, address: int, pointer: int, slot: DbSlot
     ) -> tuple[SharedEnv, DbSlot]:

@@ -31,6 +31,14 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     its transaction ends.  ``cursor.db`` and ``cursor.txn`` are the database handle and
     the transaction.
 
+    >>> env = pylmdb.open("fruit")
+    >>> txn = env.begin(write=True)
+    >>> cursor = txn.cursor()          # the examples of the methods continue here
+    >>> cursor.putmulti([(b"apple", b"red"), (b"banana", b"yellow"), (b"cherry", b"red")])
+    (3, 3)
+    >>> cursor.set_range(b"b"), cursor.item()
+    (True, (b'banana', b'yellow'))
+
     :param db: the :class:`Database`.
     :param txn: the :class:`Transaction`.
 
@@ -127,25 +135,45 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def set_key(self, key: BytesLike, /) -> bool:
         """Move to ``key``, at its first value; False if it does not exist.  ``MDB_SET_KEY``.
 
+        >>> cursor.set_key(b"cherry"), cursor.set_key(b"plum")
+        (True, False)
+
         :raises BadValsizeError: the key is empty.
         """
         raise NotImplementedError
 
     def set_key_dup(self, key: BytesLike, value: BytesLike) -> bool:
         """Move to the pair of ``key`` and ``value``; False if it does not exist.
-        ``MDB_GET_BOTH``."""
+        ``MDB_GET_BOTH``.
+
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.set_key_dup(b"k", b"c"), cursor.set_key_dup(b"k", b"b")
+        (True, False)
+        """
         raise NotImplementedError
 
     def set_range(self, key: BytesLike, /) -> bool:
         """Move to the first key that is not smaller than ``key``; False if there is none.
 
         An empty ``key`` means the first one.  ``MDB_SET_RANGE``.
+
+        >>> cursor.set_range(b"c"), cursor.key()
+        (True, b'cherry')
         """
         raise NotImplementedError
 
     def set_range_dup(self, key: BytesLike, value: BytesLike) -> bool:
         """Move to the first value of ``key`` that is not smaller than ``value``; False if
-        there is none.  ``MDB_GET_BOTH_RANGE``."""
+        there is none.  ``MDB_GET_BOTH_RANGE``.
+
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.set_range_dup(b"k", b"b"), cursor.value()
+        (True, b'c')
+        """
         raise NotImplementedError
 
     # -- reads ----------------------------------------------------------------------
@@ -175,11 +203,21 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     @overload
     def get(self, key: BytesLike, default: T) -> ValueT | T: ...
     def get(self, key: BytesLike, default: object = None) -> object:
-        """Move to ``key`` and return its value, or ``default`` if it does not exist."""
+        """Move to ``key`` and return its value, or ``default`` if it does not exist.
+
+        >>> cursor.get(b"apple"), cursor.get(b"plum", b"none")
+        (b'red', b'none')
+        """
         raise NotImplementedError
 
     def count(self) -> int:
         """Return the number of values of the current key.  ``mdb_cursor_count``.
+
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.set_key(b"k"), cursor.count()
+        (True, 2)
 
         :raises IncompatibleError: the database has no duplicates.
         """
@@ -243,6 +281,9 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         """Return the records of many keys, as a list of (key, value) pairs; keys that do not
         exist are left out.
 
+        >>> cursor.getmulti([b"apple", b"plum", b"cherry"])
+        [(b'apple', b'red'), (b'cherry', b'red')]
+
         :param dupdata: True for all values of each key, not only the first one.
         :param dupfixed_bytes: the size of every value of a ``dupfixed`` database:
             values are then read a page at a time.
@@ -269,6 +310,11 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
 
         If it returns False, the cursor is on the record that exists already.
 
+        >>> cursor.put(b"plum", b"blue"), cursor.key()
+        (True, b'plum')
+        >>> cursor.put(b"apple", b"green", overwrite=False), cursor.item()
+        (False, (b'apple', b'red'))
+
         :param key: as for :meth:`Transaction.put`, and so are ``value``, ``dupdata``,
             ``overwrite`` and ``append``.
 
@@ -284,6 +330,9 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         append: bool = False,
     ) -> tuple[int, int]:
         """Store many records.
+
+        >>> cursor.putmulti([(b"apple", b"green"), (b"plum", b"blue")], overwrite=False)
+        (2, 1)
 
         :param items: 2-tuples of key and value.
         :param dupdata: as for :meth:`put`, and so are ``overwrite`` and ``append``.
@@ -304,6 +353,9 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         those after it, and nothing of the next key.  If the deleted value was the only
         one of its key, the key does not exist any more, and the cursor is on the next key.
 
+        >>> cursor.set_key(b"apple"), cursor.delete(), cursor.key()
+        (True, True, b'banana')
+
         :param dupdata: True to delete all values of the key.
 
         ``mdb_cursor_del``.
@@ -318,6 +370,9 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         """Store a record and return the previous value of ``key`` as bytes, or None.
 
         See :meth:`Transaction.replace`.
+
+        >>> cursor.replace(b"apple", b"green")
+        b'red'
         """
         raise NotImplementedError
 
@@ -344,6 +399,9 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         (``keys=False``), and moves the cursor with each.  Records can be changed and
         deleted meanwhile; no record that still exists is left out.  ``iter(cursor)`` is
         the same.
+
+        >>> list(cursor.iternext(values=False))               # the cursor is at b"banana"
+        [b'banana', b'cherry']
         """
         raise NotImplementedError
 
@@ -361,6 +419,12 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         """Iterate forward over the values of the current key, from the current one.
+
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.set_key(b"k"), list(cursor.iternext_dup())
+        (True, [b'a', b'c'])
 
         :param keys: True for (key, value) pairs; with ``values=False`` for keys.
         :param values: False for keys only.
@@ -386,6 +450,12 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         """Iterate forward over the keys, each once.
 
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.first(), list(cursor.iternext_nodup(values=True))
+        (True, [(b'k', b'a'), (b'l', b'd')])
+
         :param keys: False for values only.
         :param values: True for (key, value) pairs, with the first value of each key.
         """
@@ -408,6 +478,9 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """Iterate backward from the current record, or from the last one.
 
+        >>> list(cursor.iterprev(values=False))               # the cursor is at b"banana"
+        [b'banana', b'apple']
+
         :param keys: as for :meth:`iternext`, and so is ``values``.
         """
         raise NotImplementedError
@@ -426,6 +499,12 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         """Iterate backward over the values of the current key, from the current one.
+
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.set_key_dup(b"k", b"c"), list(cursor.iterprev_dup())
+        (True, [b'c', b'a'])
 
         :param keys: as for :meth:`iternext_dup`, and so is ``values``.
         """
@@ -449,6 +528,12 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         """Iterate backward over the keys, each once.
+
+        >>> cursor = txn.cursor(env.open_db(b"tags", txn, dupsort=True))
+        >>> cursor.putmulti([(b"k", b"a"), (b"k", b"c"), (b"l", b"d")])
+        (3, 3)
+        >>> cursor.last(), list(cursor.iterprev_nodup(values=True))
+        (True, [(b'l', b'd'), (b'k', b'c')])
 
         :param keys: False for values only.
         :param values: True for (key, value) pairs, with the last value of each key.
@@ -536,6 +621,11 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
         include_stop: bool = False,
     ) -> Iterator[Any]:
         """Iterate over the records with ``start <= key < stop``, moving this cursor.
+
+        >>> for key, value in cursor.range(b"b"):
+        ...     cursor.replace(key, value.upper())
+        b'yellow'
+        b'red'
 
         :param start: as for :meth:`Transaction.range`, and so are ``stop``, ``prefix``,
             ``reverse``, ``keys``, ``values``, ``limit``, ``offset``, ``include_start`` and

@@ -28,6 +28,11 @@ class Database(DatabaseCore):
     dropped or renamed, the transaction that created the database was aborted, or the
     environment was closed.  Using a dead handle raises :class:`InvalidParameterError` or
     :class:`ClosedError`, even if a database with the same name exists again.
+
+    >>> env = pylmdb.open("fruit")
+    >>> tags = env.open_db(b"tags", dupsort=True)
+    >>> tags.name, tags.flags().dupsort
+    (b'tags', True)
     """
 
     __slots__ = ()

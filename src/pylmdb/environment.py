@@ -35,6 +35,14 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     inherited Environment opens the file again when it is first used.  An
     Environment pickles as its path and options.
 
+    >>> env = pylmdb.open("fruit")                # a directory; it is created if it does not exist
+    >>> with env.begin(write=True) as txn:        # commits at its end, aborts if it raises
+    ...     txn.put(b"apple", b"red")
+    True
+    >>> with env.begin() as txn:
+    ...     txn.get(b"apple")
+    b'red'
+
     :param path: a directory, or with ``subdir=False`` a file; str, bytes or
         PathLike.  Only a temporary environment can do without it.
     :param map_size: the size in bytes that the data can reach: a fixed limit, beyond
@@ -343,6 +351,13 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     ) -> Transaction[Any]:
         """Begin a transaction, to read by default.
 
+        >>> with env.begin(write=True) as txn, env.begin(write=True, parent=txn) as child:
+        ...     child.put(b"banana", b"yellow")
+        True
+        >>> with env.begin(buffers=True) as txn:
+        ...     txn.get(b"apple")
+        <memory at ...>
+
         :param db: the database of operations that name none; by default the main one.
         :param parent: the write transaction that this one is nested in.  While the child
             is open the parent cannot be used.  Aborting the child undoes only its changes.
@@ -396,6 +411,11 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         Without ``txn`` this is done in the write transaction that this thread has open,
         or, if it has none, in a new transaction.
 
+        >>> tags = env.open_db(b"tags", dupsort=True)
+        >>> with env.begin(write=True, db=tags) as txn:
+        ...     txn.put(b"apple", b"sweet"), txn.put(b"apple", b"round")
+        (True, True)
+
         :param key: the name; None for the main database.
         :param txn: the transaction in which the database is looked up or created.
         :param reverse_key: True to compare keys from their last byte.
@@ -440,72 +460,21 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         }
         return _catalog.open_db(self, key, txn, words, bool(create))
 
-    def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
-        """Return the names of all named databases, in order.
-
-        :param txn: the transaction whose snapshot is read; by default a new one.
-
-        ``mdb_cursor_is_db``.
-        """
-        from ._environment import catalog as _catalog
-
-        return _catalog.names(self, txn)
-
-    def rename_db(self, old: bytes, new: bytes) -> None:
-        """Give a named database another name, in a transaction of its own.
-
-        It takes the same time however large the database is, because only its record in the
-        main database moves.  Handles of the old name are dead from then on, in other processes,
-        too, as after :meth:`Transaction.drop`; open the database again by its new name.
-        Transactions that began before see the old name.
-
-        :param old: the name.
-        :param new: the new name.
-        :raises NotFoundError: there is no database with the old name.
-        :raises KeyExistsError: there is a database with the new name.
-        :raises IncompatibleError: the new name is the key of a record of the main database.
-        :raises BusyError: this thread has a write transaction open.
-        """
-        from ._environment import databases as _databases
-
-        _databases.rename(self, old, new)
-
-    @explains_keywords
-    def copy_db(self, name: bytes, new: bytes, env: Environment | None = None) -> int:
-        """Copy a named database with its flags, in one transaction.
-
-        The copy has full pages, and needs little memory however large the database is.  An error
-        leaves the destination as it was.
-
-        :param name: the name of the database to copy, as the last commit has it.
-        :param new: the name of the copy, a new database.
-        :param env: the :class:`Environment` to copy it to; None for this one.
-        :return: how many records were copied.
-        :raises NotFoundError: there is no database with this name.
-        :raises KeyExistsError: there is a database with the new name.
-        :raises IncompatibleError: the new name is the key of a record of the main database.
-        :raises BadValsizeError: the destination's format does not allow the length of a key.
-        :raises BusyError: this thread has a write transaction open in the destination.
-
-        ``mdb_cursor_put`` with ``MDB_APPEND``.
-        """
-        from ._environment import databases as _databases
-
-        return _databases.copy(self, name, new, env)
-
     # -- commits ------------------------------------------------------------------
 
     @explains_keywords
     def wait(self, after: int | None = None, timeout: float | None = None) -> int:
         """Wait until another transaction is committed, by any thread or process.
 
-        >>> seen = env.info().last_txnid
-        >>> while True:
-        ...     seen = env.wait(seen)     # several commits in between count as one
-        ...     refresh()
-
         It polls the number of the newest transaction, first after 0.5 ms, then at growing
         intervals of at most 10 ms.  It releases the GIL, and Ctrl-C ends it.
+
+        >>> seen = env.info().last_txnid
+        >>> with env.begin(write=True) as txn:                # or another thread or process
+        ...     txn.put(b"banana", b"yellow")
+        True
+        >>> env.wait(seen) == seen + 1                        # returns at once
+        True
 
         :param after: the number of the transaction that the program knows: the :meth:`id
             <Transaction.id>` of a read transaction, ``info().last_txnid``, or the result of the
@@ -543,6 +512,10 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     ) -> None:
         """Change options of ``open`` while the environment is open.
 
+        >>> env.set_flags(sync=False)
+        >>> env.flags().sync
+        False
+
         :param sync: as for ``open``, for the next transactions of this Environment;
             None, as for the others, leaves the option as it is.
         :param metasync: as for ``open``, for the next transactions of this Environment.
@@ -569,6 +542,9 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
 
     def stat(self) -> Stat:
         """Return the numbers of entries, pages and levels of the main database.
+
+        >>> env.stat().entries, env.stat()["entries"]
+        (1, 1)
 
         ``mdb_env_stat``.
         """
@@ -636,6 +612,11 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         seconds of Unix time, if that was in this process and only views and arrays keep
         the snapshot; else it is None.
 
+        >>> reader = env.begin()
+        >>> [(each.own, each.pages) for each in env.reader_list()]
+        [(True, 0)]
+        >>> reader.abort()
+
         ``mdb_reader_list``.
         """
         from ._environment import inspection as _inspection
@@ -667,6 +648,11 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         A durable commit waits milliseconds for the disk.  So threads that write one
         record each are faster if they share commits.  ``writer.put(key, value)`` returns
         a future at once; its ``result()`` returns when the record is on disk.
+
+        >>> with env.writer() as writer:
+        ...     future = writer.put(b"banana", b"yellow")
+        >>> future.result()
+        True
 
         :param db: the database of operations that name none; by default the main one.
         :param max_pending: how many operations may wait for the next commit; if there

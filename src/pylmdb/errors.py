@@ -126,6 +126,7 @@ DAMAGED_HINT = (
     "restore the file from a copy, or save what can be read with pylmdb.salvage(); pylmdb.verify()"
     " tells how much that is"
 )
+_ENCRYPTED = "pylmdb cannot read encrypted files; use the program that wrote it"
 _DAMAGED = f"the file is damaged; {DAMAGED_HINT}"
 
 
@@ -205,6 +206,7 @@ class TlsFullError(Error):
     """The system has no thread-local storage key left."""
 
     MDB_NAME = "MDB_TLS_FULL"
+    MDB_HINT = "close environments of this process, or open fewer at once"
 
 
 class TxnFullError(Error):
@@ -218,12 +220,14 @@ class CursorFullError(Error):
     """The tree has more levels than a cursor can follow: the file is damaged."""
 
     MDB_NAME = "MDB_CURSOR_FULL"
+    MDB_HINT = _DAMAGED
 
 
 class PageFullError(Error):
     """A page has no room left, although liblmdb has just made room there."""
 
     MDB_NAME = "MDB_PAGE_FULL"
+    MDB_HINT = "abort the transaction, and check the file with pylmdb.verify()"
 
 
 class MapResizedError(Error):
@@ -243,6 +247,7 @@ class BadRslotError(Error):
     """A reader slot was used by two transactions."""
 
     MDB_NAME = "MDB_BAD_RSLOT"
+    MDB_HINT = "abort the transaction and begin another one"
 
 
 class BadDbiError(Error):
@@ -300,6 +305,7 @@ class LockError(Error):
     """Another process holds the lock."""
 
     MDB_NAME = "EAGAIN"
+    MDB_HINT = "end the other process, or what it does, and try again"
 
 
 class LockTimeoutError(LockError, TimeoutError):
@@ -313,6 +319,7 @@ class BusyError(LockError):
     """Something else is in use, and the operation does not wait for its end."""
 
     MDB_NAME = "EBUSY"
+    MDB_HINT = "wait for its end, or end it, and try again"
 
 
 class MemoryError(Error, builtins.MemoryError):
@@ -330,6 +337,7 @@ class DiskError(Error, OSError):
     """The disk is full or has failed; see ``errno``."""
 
     MDB_NAME = "ENOSPC"
+    MDB_HINT = "make room on the disk, or check it"
 
 
 class ReplacedError(Error):
@@ -350,18 +358,21 @@ class BadChecksumError(Error):
     """The checksum of a page is wrong (1.0)."""
 
     MDB_NAME = "MDB_BAD_CHECKSUM"
+    MDB_HINT = _DAMAGED
 
 
 class CryptoFailError(Error):
     """A page could not be encrypted or decrypted (1.0)."""
 
     MDB_NAME = "MDB_CRYPTO_FAIL"
+    MDB_HINT = _ENCRYPTED
 
 
 class EnvEncryptionError(Error):
     """The file is encrypted and the environment not, or the reverse (1.0)."""
 
     MDB_NAME = "MDB_ENV_ENCRYPTION"
+    MDB_HINT = _ENCRYPTED
 
 
 class TxnPendingError(Error):
@@ -375,12 +386,14 @@ class CantRollbackError(Error):
     """The last transaction cannot be rolled back (1.0)."""
 
     MDB_NAME = "MDB_CANT_ROLLBACK"
+    MDB_HINT = "only the newest transaction can be rolled back, and only once"
 
 
 class DbsBusyError(Error):
     """The main database cannot be emptied while named ones are open (1.0)."""
 
     MDB_NAME = "MDB_DBIS_BUSY"
+    MDB_HINT = "drop() the named databases first"
 
 
 class ShortWriteError(DiskError):
@@ -393,12 +406,14 @@ class EnvBusyError(LockError):
     """The previous snapshot cannot be opened, because the environment is in use (1.0)."""
 
     MDB_NAME = "MDB_ENV_BUSY"
+    MDB_HINT = "close the environment everywhere, and open it again"
 
 
 class AddrBusyError(Error):
     """The wanted map address is taken (1.0)."""
 
     MDB_NAME = "MDB_ADDR_BUSY"
+    MDB_HINT = "open the environment without a fixed map address"
 
 
 class ClosedError(Error):

@@ -7,11 +7,11 @@ made by ``engine.ffi.new("MDB_val *")`` and the like.  The functions that LMDB 1
 in both engines; in 0.9 they return ENOSYS (``mdb_cursor_is_db``, whose result is not an error
 code, returns -ENOSYS).
 
-    >>> import pylmdb, pylmdb.lowlevel
-    >>> env = pylmdb.open("/tmp/example")
+    >>> env = pylmdb.open("example")
     >>> engine = pylmdb.lowlevel.engine(env)
     >>> with env.begin() as txn, pylmdb.lowlevel.hold(txn) as hold:
     ...     engine.lib.mdb_txn_id(hold.txn)
+    0
 
 :func:`hold` keeps a native transaction while C code uses it.  What :func:`handle` returns is valid
 only until the object that it came from ends, which another thread may do at any time.

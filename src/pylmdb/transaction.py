@@ -35,6 +35,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     aborts if the block raises.  A write transaction that is dropped is aborted, with a
     ResourceWarning if that loses changes.
 
+    >>> env = pylmdb.open("fruit")
+    >>> txn = env.begin(write=True)    # the examples of the methods continue here
+    >>> txn.put(b"apple", b"red"), txn.put(b"banana", b"yellow"), txn.put(b"cherry", b"red")
+    (True, True, True)
+
     :param env: the :class:`Environment`.  Its method :meth:`~Environment.begin` explains
         the others: ``db``, ``parent``, ``write``, ``buffers``, ``timeout``, ``sync`` and
         ``metasync``.
@@ -138,6 +143,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         In a database with duplicates it is the first value.
 
+        >>> txn.get(b"apple")
+        b'red'
+        >>> txn.get(b"plum", b"none")
+        b'none'
+
         :param db: the database; None for the transaction's.
         :raises BadValsizeError: the key is empty, or has not the width of the
             database's integer keys.
@@ -158,6 +168,12 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         In a read transaction it is a view of the memory map, without a copy.  It, and
         everything made from it, stays valid after the transaction and the environment
         have ended, because it keeps the snapshot.  In a write transaction it is a copy.
+
+        >>> txn.commit()
+        >>> with env.begin() as reader:
+        ...     color = reader.view(b"apple")
+        >>> bytes(color[:2])                                  # valid after the transaction
+        b're'
 
         :param db: the database; None for the transaction's.
         :return: a view of the bytes, shape (size,), format ``B``; or ``default``.
@@ -180,6 +196,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """Return the values of many keys, as a list in the order of ``keys``.
 
         The list has one element per key: its value, or ``default``.
+
+        >>> txn.get_many([b"cherry", b"plum"])
+        [b'red', None]
 
         :param db: the database; None for the transaction's.
 
@@ -221,6 +240,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         In a database with duplicates it is the last value of its key.
 
+        >>> txn.floor(b"b")
+        (b'apple', b'red')
+
         :param db: the database; None for the transaction's.
         :return: (key, value), or None if all keys are greater.
         :raises BadValsizeError: ``key`` has not the width of the database's integer keys.
@@ -233,6 +255,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         """Return the record with the smallest key that is not smaller than ``key``.
 
         In a database with duplicates it is the first value of its key.
+
+        >>> txn.ceiling(b"b")
+        (b'banana', b'yellow')
 
         :param db: the database; None for the transaction's.
         :return: (key, value), or None if all keys are smaller.
@@ -254,6 +279,13 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         if_value: BytesLike | EllipsisType | None = ...,
     ) -> bool:
         """Store a record; returns True if it was written.
+
+        >>> txn.put(b"apple", b"green")                       # replaces the value
+        True
+        >>> txn.put(b"apple", b"blue", overwrite=False)       # the key exists
+        False
+        >>> txn.put(b"apple", b"blue", if_value=b"green")     # compare and set
+        True
 
         :param dupdata: False to write nothing, and return False, if the pair of key
             and value exists already (in databases with duplicates).
@@ -282,6 +314,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> bool:
         """Delete a record; returns True if it existed.
 
+        >>> txn.delete(b"apple"), txn.delete(b"apple")
+        (True, False)
+
         :param value: in a database with duplicates, the value to delete; None or an
             empty value means all values of the key.  In other databases it is ignored.
         :param db: the database; None for the transaction's.
@@ -296,6 +331,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         In a database with duplicates this is the key's first value.
 
+        >>> txn.pop(b"apple")
+        b'red'
+
         :param db: the database; None for the transaction's.
         :raises ReadonlyError: in a read transaction.
 
@@ -308,6 +346,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
         In a database with duplicates all values of the key are replaced, and the first
         of them is returned.
+
+        >>> txn.replace(b"apple", b"green")
+        b'red'
 
         :param db: the database; None for the transaction's.
         :raises ReadonlyError: in a read transaction.
@@ -344,6 +385,10 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     def cursor(self, db: Database | None = None) -> Cursor[ValueT]:
         """Open a cursor.
 
+        >>> with txn.cursor() as cursor:
+        ...     cursor.last(), cursor.key()
+        (True, b'cherry')
+
         :param db: the database; None for the transaction's.
 
         ``mdb_cursor_open``.
@@ -359,6 +404,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
     def stat(self, db: Database | None = None) -> Stat:
         """Return the numbers of entries, pages and levels of a database.
+
+        >>> txn.stat().entries
+        3
 
         :param db: the database; None for the transaction's.
 
@@ -447,6 +495,13 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
     ) -> Iterator[Any]:
         """Iterate over the records with ``start <= key < stop`` in key order.
 
+        >>> list(txn.range(b"b"))
+        [(b'banana', b'yellow'), (b'cherry', b'red')]
+        >>> list(txn.range(prefix=b"b", values=False))
+        [b'banana']
+        >>> list(txn.range(reverse=True, limit=1))            # the last record
+        [(b'cherry', b'red')]
+
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
         :param prefix: instead of both: iterate over the keys that begin with these bytes.
@@ -483,6 +538,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         Of each page it reads only how many records the page has; in a database with
         duplicates, how many values each key has.  Without bounds it reads no page.
 
+        >>> txn.count(), txn.count(b"b", b"c")
+        (3, 1)
+
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
         :param prefix: instead of both: count the keys that begin with these bytes.
@@ -509,6 +567,9 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         Pages whose records are all in the range are freed as a whole, so a large range
         takes much less time than its records would one by one.  Cursors and iterators
         stay where deletes of the single records would leave them.
+
+        >>> txn.delete_range(b"a", b"c"), txn.delete_range(prefix=b"ch")
+        (2, 1)
 
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
@@ -542,6 +603,12 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
         :meth:`take` and :class:`~pylmdb.Map` with ``key="uint"``; with ``reverse_key`` the
         lowest byte is first.
 
+        >>> log = env.open_db(b"log", txn)
+        >>> for text in b"one", b"two":
+        ...     written = txn.put(b"%08d" % txn.next_id(log), text, db=log)
+        >>> txn.last(log)
+        (b'00000002', b'two')
+
         :param db: the database; None for the transaction's.
         :raises ReadonlyError: in a read transaction, because another writer could take the number.
         :raises InvalidParameterError: the greatest key is not a number.
@@ -560,6 +627,11 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
 
     def drop(self, db: Database, delete: bool = True) -> None:
         """Delete all records of a database, and the database itself.
+
+        >>> old = env.open_db(b"old", txn)
+        >>> txn.drop(old)
+        >>> env.dbs(txn)
+        []
 
         :param db: the database.  The main database can only be emptied, which deletes
             the named databases, too.

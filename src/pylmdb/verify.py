@@ -5,6 +5,10 @@
 :class:`~pylmdb.tools.verification.Report`, whose ``ok`` is True if nothing is damaged;
 :func:`pylmdb.tools.verify` documents it.  ``pylmdb.verify.verify(path)`` returns what py-lmdb's
 ``lmdb.verify.verify`` returns: a list of problems, empty if nothing is damaged.
+
+>>> pylmdb.open("fruit").close()
+>>> pylmdb.verify("fruit").ok
+True
 """
 
 from __future__ import annotations

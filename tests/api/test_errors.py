@@ -14,6 +14,7 @@ import textwrap
 import threading
 from pathlib import Path
 
+import lmdb
 import pytest
 from project import ROOT
 
@@ -224,9 +225,32 @@ def test_py_lmdb_s_message_forms():
     assert "Environment(max_readers=)" in str(errors.error("mdb_txn_begin", -30790))
 
 
-def test_class_constants_of_py_lmdb():
-    import lmdb
+ROW = re.compile(r"^\| `(\w+)` \| (.+) \| (.+) \| (?:`(\w+)`|-) \|$", re.MULTILINE)
 
+
+def test_the_page_on_errors_has_every_class_once_and_its_class_of_py_lmdb():
+    rows = ROW.findall((ROOT / "docs" / "reference" / "errors.md").read_text("utf-8"))
+    assert sorted(name for name, *_ in rows) == sorted({c.__name__ for c in CLASSES} - {"Error"})
+    for name, _, _, theirs in rows:
+        if hasattr(lmdb, name):
+            assert theirs == name
+        elif theirs:
+            assert issubclass(getattr(errors, name), getattr(errors, theirs))
+            assert issubclass(getattr(lmdb, theirs), lmdb.Error)
+
+
+def test_the_page_on_errors_names_every_class_that_is_a_builtin_exception():
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    table = re.search(r"^\| pylmdb \| also .*?\n\n", page, re.MULTILINE | re.DOTALL)[0]
+    rows = re.findall(r"^\| (`.*?) \| (\w+) \|", table, re.MULTILINE)
+    named = {name: base for names, base in rows for name in re.findall(r"`(\w+)`", names)}
+    for name, base in named.items():
+        assert BUILTIN_BASES[name] is getattr(builtins, base)
+    inherited = {"LockFileError", "ShortWriteError"}  # from ReadonlyError and DiskError
+    assert set(named) | inherited == set(BUILTIN_BASES)
+
+
+def test_class_constants_of_py_lmdb():
     for name in PY_LMDB_CLASSES.values():
         theirs = getattr(getattr(lmdb, name), "MDB_NAME", None)
         if theirs is not None:
@@ -249,6 +273,7 @@ def test_map_full_and_then_bad_txn(open_env):
     with pytest.raises(pylmdb.BadTxnError) as caught:
         txn.commit()
     assert caught.value.what == "mdb_txn_commit"
+    assert str(caught.value).startswith("commit: an earlier operation of this transaction has fail")
     assert txn.closed
     with env.begin(write=True) as txn:
         assert list(txn.range()) == [(b"before", b"v")]

@@ -13,45 +13,19 @@ import sys
 import types
 
 import pytest
+from public_names import MADE_BY_CALLS, public_classes_and_functions
 
 import pylmdb
 from pylmdb import aio, arrays, datasets, lowlevel, writer
 
-PUBLIC_MODULES = [pylmdb, aio, arrays, datasets, lowlevel, writer]
 LAZY = [
     "Map", "aio", "arrays", "convert", "datasets", "dump", "load", "lowlevel", "merge", "verify"
 ]  # fmt: skip
-# objects of these are made by calls, which explain the parameters
-MADE_BY_CALLS = {"Database", "AsyncCursor", "AsyncTransaction", "Engine"}
-
-
-def functions_of(cls):
-    """The public methods that are defined in pylmdb."""
-    for name, member in inspect.getmembers(cls, inspect.isroutine):
-        owner = next(base for base in cls.__mro__ if name in vars(base))
-        if not name.startswith("_") and owner.__module__.startswith("pylmdb"):
-            yield f"{cls.__module__}.{cls.__qualname__}.{name}", member
-
-
-def public_callables():
-    found = {}
-    for module in PUBLIC_MODULES:
-        named = dir(module) if module is pylmdb else getattr(module, "__all__", dir(module))
-        for name in named:
-            value = getattr(module, name)
-            is_ours = getattr(value, "__module__", "pylmdb").startswith("pylmdb")
-            if name.startswith("_") or not is_ours or not callable(value):
-                continue
-            if not isinstance(value, type):
-                found[f"{module.__name__}.{name}"] = value
-            elif not issubclass(value, BaseException):
-                found.update(functions_of(value))
-                if value.__name__ not in MADE_BY_CALLS:
-                    found[f"{value.__module__}.{value.__qualname__}"] = value
-    return found
-
-
-CALLABLES = public_callables()
+CALLABLES = {
+    name: value
+    for name, value in public_classes_and_functions().items()
+    if name.rpartition(".")[2] not in MADE_BY_CALLS
+}
 
 
 def test_the_callables_were_found():

@@ -20,6 +20,7 @@ FLAGS = "-m32 -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror
     [
         LIBLMDB / "shim.c",
         LIBLMDB / "page_sums.c",
+        LIBLMDB / "xxh3.c",
         *(path for path in NATIVE.rglob("*.c") if path.parent.name != "core"),
     ],
     ids=lambda path: f"{path.parent.name}/{path.name}",

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Files and targets of make that documentation and messages name exist, and
-docs/where-does-it-live.md has every part of the package.
+docs/project/where-does-it-live.md has every part of the package.
 """
 
 import re
 from fnmatch import fnmatchcase
 
 import pytest
-from project import ROOT
+from project import DOCUMENTATION, ROOT
 
 PACKAGE = ROOT / "src" / "pylmdb"
-MAP = ROOT / "docs" / "where-does-it-live.md"
+MAP = ROOT / "docs" / "project" / "where-does-it-live.md"
 PAGES = [
     MAP,
-    ROOT / "docs" / "design.md",
+    ROOT / "docs" / "project" / "design.md",
     ROOT / "lib" / "liblmdb" / "README.md",
     ROOT / "CONTRIBUTING.md",
 ]
@@ -80,7 +80,7 @@ def test_targets_of_make_that_are_named_exist():
     assert targets_in("`make a-b V=1`, run: make c\n    make d\nmake e sure") == {"a-b", "c", "d"}
     makefile = (ROOT / "Makefile").read_text("utf-8")
     known = {*re.findall(r"^([a-z][a-z0-9-]*):", makefile, re.MULTILINE)}
-    pages = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*PAGES, *ROOT.glob("*.md"), *DOCUMENTATION]
     programs = [*(ROOT / "release").glob("*.py"), *(ROOT / ".ci").glob("*")]
     named = {path.name: targets_in(path.read_text("utf-8")) for path in [*pages, *programs]}
     assert len(set().union(*named.values())) > 10

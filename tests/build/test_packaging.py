@@ -188,7 +188,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     links = re.findall(r"\]\(([^)]*)\)", metadata.get_payload())
     assert "https://pypi.org/project/lmdb/" in links
     assert [link for link in links if not link.startswith("https://")] == []
-    assert "Platforms (`docs/platforms.md`)" in metadata.get_payload()
+    assert "Platforms (`docs/reference/platforms.md`)" in metadata.get_payload()
 
 
 def test_the_wheel_carries_the_licences_of_what_it_contains(wheel):

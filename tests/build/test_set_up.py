@@ -146,3 +146,23 @@ def test_a_sentence_of_the_build_within_pip(install, tmp_path):
     (tmp_path / "p" / "setup.py").write_text(program)
     status, _, err = install("--no-build-isolation", str(tmp_path / "p"))
     assert (status, err) == (1, f"{NO_COMPILER}it; install it\n")
+
+
+OBJECTS = """
+import runpy, sys
+build = runpy.run_path("src/pylmdb/_native/build.py")
+extension = build["ffi_1_0"]().distutils_extension(sys.argv[1])
+for source in extension.sources + ["build/pylmdb._lmdb10.c"]:
+    if build["source_flags"](extension, source):
+        print(source)
+"""
+
+
+def test_only_the_generated_source_has_flags_of_its_own(tmp_path):
+    """They make the build faster, and the modules smaller.  Its name depends on what calls cffi."""
+    pytest.importorskip("setuptools")
+    status, out, _ = run(sys.executable, "-c", OBJECTS, tmp_path, PYLMDB_SANITIZE="")
+    assert (status, out.splitlines()[-2:]) == (
+        0,
+        [f"{tmp_path}/pylmdb/_lmdb10.c", "build/pylmdb._lmdb10.c"],
+    )

@@ -56,6 +56,21 @@ with env.begin(write=True) as txn:
     assert txn.get(b"child", db=plain) == b"kept"
 
 assert env.dbs() == list(names), env.dbs()
+# What describes a named database is no record of the main database.
+apart = [tempfile.mkdtemp() for _ in range(2)]
+for number, path in enumerate(apart):
+    with pylmdb.open(path) as one, one.begin(write=True) as txn:
+        txn.put(b"%02d" % number, b"x" * 48)
+        txn.put(b"k", b"%d" % number, db=one.open_db(b"named %d" % number, txn=txn))
+        assert txn.next_id() == number + 1, txn.next_id()
+merged = tempfile.mkdtemp() + "/merged"
+pylmdb.merge(apart, merged)
+with pylmdb.open(merged) as both, both.begin() as txn:
+    assert both.dbs(txn) == [b"named 0", b"named 1"], both.dbs(txn)
+    assert txn.stat().entries == 4, txn.stat()
+    assert txn.get(b"01") == b"x" * 48
+    assert txn.get(b"k", db=both.open_db(b"named 1", txn=txn)) == b"1"
+
 with env.begin() as txn:
     assert env.dbs(txn) == list(names)
     assert txn.get(b"0500", db=plain) == b"x" * 500

@@ -2,8 +2,8 @@
 """The C API (pylmdb.h), used by tests/support/capi_user.c as another library would."""
 
 import gc
-import importlib.util
 import os
+import random
 import re
 import struct
 import subprocess
@@ -12,13 +12,12 @@ import threading
 
 import extensions
 import pytest
-from programs import in_child, in_thread, in_threads, raised_by, run
+from programs import in_child, in_thread, in_threads, raised_by
 from project import ROOT
 
 import pylmdb
 from pylmdb import lowlevel
 
-SOURCE = ROOT / "tests" / "support" / "capi_user.c"
 HEADER = ROOT / "src" / "pylmdb" / "include" / "pylmdb.h"
 # pylmdb.h as it was with each minor number
 OLD_HEADERS = sorted((ROOT / "tests" / "support" / "headers").iterdir())
@@ -41,11 +40,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def user(folder):
-    path = extensions.compile_extension(SOURCE, folder)
-    spec = importlib.util.spec_from_file_location("capi_user", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extensions.capi_user(folder)
 
 
 @pytest.fixture
@@ -175,10 +170,8 @@ def test_failures_say_what_was_wrong(user, env, db, duplicates):
                 user.put(hold, None, b"v")
             with pytest.raises(pylmdb.InvalidParameterError):
                 user.put(hold, b"k", b"v", 0x10000)  # MDB_RESERVE
-            with pytest.raises(pylmdb.NotFoundError):
-                user.missing(hold)
             with pytest.raises(pylmdb.Error):
-                user.missing(hold, -30796)
+                user.set_error(hold, -30796)
         with Holding(user, txn, ints) as hold:
             with pytest.raises(pylmdb.BadValsizeError, match="get: key has 3 bytes"):
                 user.get(hold, b"abc")
@@ -194,10 +187,53 @@ def test_failures_say_what_was_wrong(user, env, db, duplicates):
             user.put(hold, name, b"")
     with env.begin() as txn, Holding(user, txn, db) as hold:
         with pytest.raises(pylmdb.ReadonlyError, match="put: this is a read transaction"):
-            user.put(hold, b"k", b"v")
-        with pytest.raises(pylmdb.ReadonlyError):
-            user.delete(hold, b"001")
+            user.put(hold, b"", b"v")
         assert user.get(hold, b"001") == b"v1"
+
+
+def test_a_read_transaction_refuses_each_delete(user, env, db):
+    """Whether there is such a record, and whether the cursor has a position."""
+    with env.begin() as txn, Holding(user, txn, db) as hold:
+        cursor, other = user.open_cursor(hold), user.open_cursor(hold)
+        assert user.move(hold, other, FIRST)
+        for delete in (
+            lambda: user.delete(hold, b"001"),
+            lambda: user.delete(hold, b"none"),
+            lambda: user.delete_at(hold, cursor),
+            lambda: user.delete_at(hold, other, True),
+        ):
+            with pytest.raises(pylmdb.ReadonlyError, match="delete: this is a read transaction"):
+                delete()
+        assert user.move(hold, other, CURRENT) == (b"000", b"v0")
+
+
+def test_an_exception_names_the_key(user, env, db, duplicates):
+    """Of a record that is missing or exists, where a library makes an exception of that."""
+    with env.begin(write=True) as txn:
+        with Holding(user, txn, db) as hold:
+            for key in b"none", b"n", b"none of the keys":  # the copy grows, and is used again
+                assert user.get(hold, key) is None
+                message = f"get: the database b'db' has no key {key!r} "
+                with pytest.raises(pylmdb.NotFoundError, match=re.escape(message)):
+                    user.set_error(hold, -30798)
+            assert user.put(hold, b"001", b"", NOOVERWRITE) is False
+            message = "put: the record with key b'001' exists in the database b'db'"
+            with pytest.raises(pylmdb.KeyExistsError, match=message):
+                user.set_error(hold, -30799)
+            cursor = user.open_cursor(hold)
+            assert user.move(hold, cursor, SET_RANGE, b"x" * 65) is None
+            message = f"cursor: the database b'db' has no key {b'x' * 64!r}... "
+            with pytest.raises(pylmdb.NotFoundError, match=re.escape(message)):
+                user.set_error(hold, -30798)
+            assert user.move(hold, cursor, LAST)
+            assert user.move(hold, cursor, NEXT) is None
+            with pytest.raises(pylmdb.NotFoundError, match=r"^mdb_cursor_get: MDB_NOTFOUND"):
+                user.set_error(hold, -30798)
+        with Holding(user, txn, duplicates) as hold:
+            assert user.delete(hold, b"a", b"9") is False
+            message = "(dupsort) has no key b'a' with such a value"
+            with pytest.raises(pylmdb.NotFoundError, match=re.escape(message)):
+                user.set_error(hold, -30798)
 
 
 def test_views_keep_the_snapshot(user, env, db):
@@ -229,6 +265,15 @@ def test_views_of_a_write_transaction_are_copies(user, env, db):
         assert view.readonly
 
 
+def range_of(txn, bounds, flags):
+    """What PyLMDB_Range() gives, from the Python API."""
+    records = txn.range(
+        *bounds, reverse=bool(flags & REVERSE), include_start=not flags & EXCLUDE_START,
+        include_stop=bool(flags & INCLUDE_STOP),
+    )  # fmt: skip
+    return [(key, None if flags & NO_VALUES else value) for key, value in records]
+
+
 def collected(user, hold, start=None, stop=None, flags=0, limit=None):
     records = []
 
@@ -244,19 +289,47 @@ def test_ranges(user, env, db, duplicates):
     with env.begin(db) as txn, Holding(user, txn) as hold:
         for bounds in (None, None), (b"01", b"020"), (b"099", None), (b"x", b"y"), (b"5", b"1"):
             for flags in range(16):
-                assert collected(user, hold, *bounds, flags) == [
-                    (key, None if flags & NO_VALUES else value)
-                    for key, value in txn.range(
-                        *bounds, reverse=bool(flags & REVERSE),
-                        include_start=not flags & EXCLUDE_START,
-                        include_stop=bool(flags & INCLUDE_STOP),
-                    )
-                ]  # fmt: skip
+                assert collected(user, hold, *bounds, flags) == range_of(txn, bounds, flags)
         assert len(collected(user, hold, limit=3)) == 3
         with pytest.raises(ZeroDivisionError):
             user.range(hold, None, None, 0, lambda key, value: 1 // 0)
     with env.begin(duplicates) as txn, Holding(user, txn) as hold:
         assert collected(user, hold) == list(txn.range())
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize("integers", [False, True])
+def test_ranges_over_many_pages(user, env, integers, write):
+    """With small and large values, and bounds everywhere on pages."""
+    generator = random.Random(1)
+    db = env.open_db(b"many", integerkey=integers)
+    pack = struct.Struct("=I").pack if integers else (lambda number: b"%05d" % number)
+    with env.begin(db, write=True) as txn:
+        for number in range(0, 6000, 3):
+            large = generator.random() < 0.02
+            txn.put(pack(number), b"%d" % number * (2000 if large else 1), append=True)
+    reader = env.begin(db)
+    with env.begin(db, write=write) as txn, Holding(user, txn) as hold:
+        for _ in range(60):
+            bounds = [generator.choice([None, pack(generator.randrange(6100))]) for _ in range(2)]
+            flags = generator.randrange(16)
+            expected = range_of(reader, bounds, flags)
+            assert collected(user, hold, *bounds, flags) == expected
+            limit = generator.randrange(1, 2000)
+            assert collected(user, hold, *bounds, flags, limit) == expected[:limit]
+
+
+def test_a_range_inside_another_one(user, env, db):
+    with env.begin(db) as txn, Holding(user, txn) as hold:
+        pairs = []
+
+        def both(key, value):
+            inner = collected(user, hold, key, None, NO_VALUES)
+            pairs.extend((key, other) for other, _ in inner)
+
+        assert user.range(hold, b"090", None, 0, both) == 0
+        keys = [b"%03d" % number for number in range(90, 100)]
+        assert pairs == [(key, other) for key in keys for other in keys if key <= other]
 
 
 def test_a_range_whose_function_writes(user, env, db):
@@ -396,109 +469,6 @@ def test_a_forked_child(user, env, db):
     assert env.reader_list() == []
 
 
-STORM = """\
-import faulthandler, random
-sys.path.insert(0, FOLDER)
-import capi_user as user
-until = time.monotonic() + float(SECONDS)
-env = pylmdb.open(path, lib_version=lib_version)
-db = env.open_db(b"db")
-with env.begin(db, write=True) as txn:
-    for number in range(300):
-        txn.put(b"%03d" % number, bytes(random.randrange(3000)))
-shared = [env.begin(db)]
-ALLOWED = pylmdb.Error, OSError
-user.tell(True)
-
-def some(*functions):
-    generator = random.Random(threading.get_ident())
-    def loop():
-        while time.monotonic() < until:
-            try:
-                generator.choice(functions)(generator)
-            except ALLOWED:
-                pass
-    return loop
-
-def read(generator):
-    hold = user.acquire(shared[0])
-    try:
-        user.read_all(hold)
-        user.move(hold, user.open_cursor(hold), 8)
-        view = user.view(hold, b"%03d" % generator.randrange(300))
-        bytes(view)
-    finally:
-        user.release(hold)
-
-def read_again(generator):
-    txn = env.begin(db)
-    holds = [user.acquire(txn) for _ in range(3)]
-    txn.abort()
-    user.read_all(holds.pop(generator.randrange(3)))
-    for hold in holds:
-        user.read_all(hold)
-
-def leave(generator):
-    txn = env.begin(db, write=True, timeout=1)
-    hold = user.acquire(txn)
-    user.put(hold, b"lost", b"")
-    txn.abort()
-    user.release(hold)
-
-def write(generator):
-    txn = env.begin(db, write=True, timeout=1)
-    hold = user.acquire(txn)
-    try:
-        user.put(hold, b"%03d" % generator.randrange(300), bytes(generator.randrange(9000)))
-        user.delete(hold, b"%03d" % generator.randrange(300))
-        user.range(hold, None, None, 1, lambda key, value: True)
-    finally:
-        user.release(hold)
-    txn.commit()
-
-def end(generator):
-    shared[0].abort()
-    shared[0] = env.begin(db)
-
-def close(generator):
-    global env, db
-    old, env = env, pylmdb.open(path)
-    db = env.open_db(b"db")
-    shared[0] = env.begin(db)
-    old.close()
-
-def compact(generator):
-    env.compact()
-
-def fork(generator):
-    def child():
-        try:
-            read(generator)
-        except ALLOWED:
-            pass
-        os._exit(0)
-    assert in_child(child) == 0
-
-in_threads(some(read), some(read, read_again), some(write, leave),
-           some(end, end, close, compact, *([fork] if FORKS else [])))
-print("done")
-"""
-
-
-def storm(folder, seconds, path, lib_version, forks=True):
-    names = f"FOLDER, SECONDS, FORKS = {str(folder)!r}, {seconds}, {forks}\n"
-    return run(names + STORM, path, lib_version)
-
-
-def test_a_storm(user, folder, tmp_path, lib_version):
-    assert storm(folder, 1, tmp_path / "env", lib_version) == "done\n"
-
-
-@pytest.mark.slow
-def test_a_long_storm(user, folder, tmp_path, lib_version):
-    assert storm(folder, 30, tmp_path / "env", lib_version) == "done\n"
-
-
 def test_no_reference_is_lost(user, env, db):
     txn = env.begin(db)
     hold = user.acquire(txn)
@@ -539,20 +509,22 @@ def changed_header(folder, **numbers):
 
 def test_an_extension_for_another_major_number_is_refused(tmp_path):
     flag = changed_header(tmp_path / "header", PYLMDB_ABI_MAJOR=2)
-    said = import_error(extensions.compile_extension(SOURCE, tmp_path, flag))
+    said = import_error(extensions.compile_extension(extensions.CAPI_USER, tmp_path, flag))
     assert re.fullmatch(
         r"ImportError: this extension was compiled for the C API 2\.\d+ of pylmdb, and pylmdb "
         rf"{pylmdb.__version__} has 1\.\d+; install a newer pylmdb",
         said,
     )
     flag = changed_header(tmp_path / "older" / "header", PYLMDB_ABI_MAJOR=0)
-    said = import_error(extensions.compile_extension(SOURCE, tmp_path / "older", flag))
+    said = import_error(
+        extensions.compile_extension(extensions.CAPI_USER, tmp_path / "older", flag)
+    )
     assert said.endswith("compile it again, with the header of this pylmdb")
 
 
 def test_an_extension_for_a_later_minor_number_is_refused(tmp_path):
     flag = changed_header(tmp_path / "header", PYLMDB_ABI_MINOR=99)
-    said = import_error(extensions.compile_extension(SOURCE, tmp_path, flag))
+    said = import_error(extensions.compile_extension(extensions.CAPI_USER, tmp_path, flag))
     assert "for the C API 1.99 of pylmdb" in said
     assert said.endswith("install a newer pylmdb")
 

@@ -69,6 +69,7 @@ PLANS = [
     ({"map_size": 0}, (0, 0, 0, True)),
     ({"map_size": 4 << 40}, (4 << 40, 4 << 40, 4 << 40, True)),
     ({"max_map_size": GIB}, (START, GIB, GIB, False)),
+    ({"max_map_size": MIB}, (MIB, MIB, MIB, False)),
     ({"map_size": MIB, "max_map_size": 2 << 40}, (MIB, 2 << 40, 2 << 40, False)),
     ({"map_size": 5 * MIB, "max_map_size": GIB, "writemap": True}, (5 * MIB, GIB, GIB, False)),
 ]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """An application and three libraries that do not know each other use one file in one process, as
-docs/embedding.md allows it ("Rules for libraries").
+docs/how-to/embedding.md allows it ("Rules for libraries").
 """
 
 import pytest

@@ -103,16 +103,13 @@ static PyObject *get(PyObject *module, PyObject *args)
     return code ? PyLMDB_SetError((PyLMDB_Hold *)pointer(hold), code) : bytes(&value);
 }
 
-static PyObject *missing(PyObject *module, PyObject *args)
+static PyObject *set_error(PyObject *module, PyObject *args)
 {
     unsigned long long hold;
-    PyLMDB_Value value;
-    int code = 0;
+    int code;
 
-    if (!PyArg_ParseTuple(args, "K|i", &hold, &code))
+    if (!PyArg_ParseTuple(args, "Ki", &hold, &code))
         return NULL;
-    if (!code)
-        code = PyLMDB_Get((PyLMDB_Hold *)pointer(hold), "none", 4, &value);
     return PyLMDB_SetError((PyLMDB_Hold *)pointer(hold), code);
 }
 
@@ -315,7 +312,7 @@ static PyMethodDef methods[] = {
     {"release", release, METH_O, NULL},
     {"shown", shown, METH_O, NULL},
     {"get", get, METH_VARARGS, NULL},
-    {"missing", missing, METH_VARARGS, NULL},
+    {"set_error", set_error, METH_VARARGS, NULL},
     {"view", view, METH_VARARGS, NULL},
     {"put", put, METH_VARARGS, NULL},
     {"delete", delete_record, METH_VARARGS, NULL},

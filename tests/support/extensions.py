@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Compile C for tests: extension modules that use the C API, and libraries for LD_PRELOAD."""
 
+import importlib.util
 import shlex
 import shutil
 import subprocess
@@ -8,6 +9,9 @@ import sysconfig
 from pathlib import Path
 
 import pylmdb
+
+# each function of pylmdb.h, for tests
+CAPI_USER = Path(__file__).with_name("capi_user.c")
 
 STRICT = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 
@@ -24,6 +28,15 @@ def compile_extension(source, folder, *flags, compiler="cc", standard="c11"):
     command = [compiler, f"-std={standard}", "-O1", "-shared", "-fPIC", *STRICT, *flags]
     command += [f"-I{folder}" for folder in includes]
     subprocess.run([*command, str(source), "-o", str(module), "-pthread"], check=True)
+    return module
+
+
+def capi_user(folder):
+    """Compile the library that uses the C API to a folder, and import it."""
+    path = compile_extension(CAPI_USER, folder)
+    spec = importlib.util.spec_from_file_location("capi_user", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

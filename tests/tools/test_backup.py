@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Backups: what they hold, where they are written to, what is refused, and what is restored."""
+"""Backups: what they hold, where they are written to, and what is refused."""
 
 import io
 import itertools
@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 
 import programs
 import pytest
+from backed_up import contents, fill, make_chain, records, refuses
 
 import pylmdb
 from pylmdb._environment import zstd
@@ -22,30 +23,10 @@ from pylmdb.tools.restoring import Backup
 ZSTD = [None, "zstd"] if any(zstd.modules()) else [None]
 
 
-def fill(env, start, stop, size=100):
-    with env.begin(write=True) as txn:
-        for i in range(start, stop):
-            txn.put(b"%06d" % i, b"%06d" % i + b"v" * size)
-
-
-def contents(path):
-    with pylmdb.open(path, readonly=True) as env, env.begin() as txn:
-        return dict(txn.cursor())
-
-
-def records(start, stop, size=100):
-    return {b"%06d" % i: b"%06d" % i + b"v" * size for i in range(start, stop)}
-
-
 @pytest.fixture
 def chain(env, tmp_path):
-    """A full backup and three increments, with 1000 records more in each."""
-    found = []
-    for i in range(4):
-        fill(env, 1000 * i, 1000 * (i + 1))
-        since = found[-1] if found else None
-        found.append(env.backup(tmp_path / f"{i}.backup", since=since))
-    return found
+    """A full backup and three increments."""
+    return make_chain(env, tmp_path)
 
 
 # -- what is there ------------------------------------------------------------------------
@@ -226,6 +207,26 @@ def test_without_a_lock_file(open_env, tmp_path):
     assert os.listdir(tmp_path / "e") == ["data.mdb"]
     pylmdb.restore(tmp_path / "b", tmp_path / "new")
     assert contents(tmp_path / "new") == records(0, 100)
+
+
+@pytest.mark.parametrize("options", [{"lib_version": 0}, {"lib_version": 1}, {"checksums": True}])
+def test_commits_meanwhile_without_a_lock_file(tmp_path, options):
+    """No reader table keeps the pages of the snapshot, so they would be of other transactions."""
+    with pylmdb.open(tmp_path / "e", lock=False, **options) as env:
+        fill(env, 0, 30_000)
+        for commits in (1, 20):
+
+            def write(done, total, commits=commits):
+                for i in range(commits):
+                    fill(env, 0, 3000, size=100 + i)
+
+            with pytest.raises(pylmdb.BusyError, match=r"committed meanwhile.*lock=False"):
+                env.backup(tmp_path / "b", progress=write)
+        with env.begin(write=True) as txn:
+            txn.put(b"not", b"committed")
+            env.backup(tmp_path / "b")
+    pylmdb.restore(tmp_path / "b", tmp_path / "new")
+    assert len(contents(tmp_path / "new")) == 30_000
 
 
 def test_in_a_forked_child(env, tmp_path):
@@ -476,11 +477,6 @@ def test_a_full_disk(tmp_path, lib_version):
 # -- what is refused ------------------------------------------------------------------------
 
 
-def refuses(call, exception, text):
-    with pytest.raises(exception, match=text):
-        call()
-
-
 def test_since_another_environment(chain, open_env, tmp_path):
     with open_env(tmp_path / "other") as other:
         fill(other, 0, 10)
@@ -528,100 +524,6 @@ def test_since_something_else(env, tmp_path):
     )
 
 
-def test_chains(chain, env, tmp_path):
-    other = env.backup(tmp_path / "other.backup")
-    more = env.backup(tmp_path / "more.backup", since=other)
-    full, one, two, three = chain
-    for given, text in (
-        ([], "no backup is given"),
-        ([one, two], "'.*1.backup' .transaction 2. is an increment"),
-        ([full, two], "'.*2.backup' .* does not continue '.*0.backup'.* of transaction 2 is m"),
-        ([full, one, three], "is missing; give it, too"),
-        ([full, two, one], "does not continue '.*0.backup'.*, but '.*1.backup'"),
-        ([full, one, three, two], "does not continue '.*1.backup'.*, but '.*2.backup'"),
-        ([full, one, one], "'.*1.backup' and '.*1.backup' are the same backup"),
-        ([full, full], "are the same backup"),
-        ([full, one, full], "are the same backup"),
-        ([full, other], "'.*other.backup' .* is a full backup, and does not continue"),
-        ([full, more], "'.*more.backup' .* continues another full backup than '.*0.backup'"),
-        ([other, one], "continues another full backup"),
-    ):
-        refuses(
-            lambda given=given: pylmdb.restore(given, tmp_path / "new"),
-            pylmdb.InvalidParameterError,
-            text,
-        )
-        assert not os.path.exists(tmp_path / "new")
-
-
-def test_two_increments_of_one_backup(chain, env, tmp_path):
-    branch = env.backup(tmp_path / "branch", since=chain[0])
-    pylmdb.restore([chain[0], branch], tmp_path / "new")
-    assert contents(tmp_path / "new") == records(0, 4000)
-    with pytest.raises(pylmdb.InvalidParameterError, match="without branches"):
-        pylmdb.restore([chain[0], chain[1], branch], tmp_path / "newer")
-
-
-def test_until(chain, tmp_path):
-    for i, each in enumerate(chain):
-        for until in (each.txnid, each.time, each.time.astimezone().replace(tzinfo=None)):
-            path = tmp_path / f"{i} {until}".replace(":", "")
-            assert pylmdb.restore(chain, path, until=until) == each
-            assert contents(path) == records(0, 1000 * (i + 1))
-    new = tmp_path / "new"
-    assert pylmdb.restore(chain, new, until=100) == chain[-1]
-    for until in (0, chain[0].time - timedelta(seconds=1)):
-        with pytest.raises(pylmdb.InvalidParameterError, match="is before the full backup"):
-            pylmdb.restore(chain, tmp_path / "newer", until=until)
-    with pytest.raises(TypeError):
-        pylmdb.restore(chain, tmp_path / "newer", until="yesterday")
-
-
-# -- where it is restored to ------------------------------------------------------------------
-
-
-def test_what_exists_is_kept(chain, env, open_env, tmp_path):
-    path = tmp_path / "target"
-    with open_env(path) as target:
-        fill(target, 0, 5)
-    with pytest.raises(pylmdb.PathExistsError, match="overwrite=True"):
-        pylmdb.restore(chain, path)
-    with open_env(path), pytest.raises(pylmdb.BusyError, match="1 other Environment"):
-        pylmdb.restore(chain, path, overwrite=True)
-    assert contents(path) == records(0, 5)
-    assert pylmdb.restore(chain, path, overwrite=True) == chain[-1]
-    assert contents(path) == records(0, 4000)
-    assert sorted(os.listdir(path)) == ["data.mdb", "lock.mdb"]
-    with pytest.raises(pylmdb.Error):
-        pylmdb.restore(chain, tmp_path / "missing" / "new")
-
-
-def test_over_an_environment_that_another_process_has_open(chain, open_env, tmp_path, lib_version):
-    path = tmp_path / "target"
-    with programs.Rival(path, lib_version) as rival:
-        assert rival.can_write()
-        with pytest.raises(pylmdb.BusyError, match="other processes have the environment open"):
-            pylmdb.restore(chain, path, overwrite=True)
-    pylmdb.restore(chain, path, overwrite=True)
-    assert contents(path) == records(0, 4000)
-
-
-def test_over_a_file_that_cannot_be_opened(chain, tmp_path):
-    path = tmp_path / "target"
-    path.mkdir()
-    (path / "data.mdb").write_bytes(b"nothing" * 1000)
-    with pytest.raises(pylmdb.InvalidParameterError, match="cannot be opened; move it away"):
-        pylmdb.restore(chain, path, overwrite=True)
-    assert (path / "data.mdb").read_bytes() == b"nothing" * 1000
-    os.rename(path / "data.mdb", path / "old")
-    pylmdb.restore(chain, path)
-    assert contents(path) == records(0, 4000)
-    version = {1: 1, 3: 0}[chain[0].format]
-    pylmdb.open(tmp_path / "other", lib_version=version).close()
-    with pytest.raises(pylmdb.InvalidParameterError, match="another format"):
-        pylmdb.restore(chain, tmp_path / "other", overwrite=True)
-
-
 # -- what is known of a backup ----------------------------------------------------------------
 
 
@@ -643,7 +545,7 @@ def test_backup_info(chain, tmp_path):
 
 
 def test_the_documented_layout(chain, tmp_path):
-    """Read a file by what docs/backup.md says, and nothing else."""
+    """Read a file by what docs/how-to/backup.md says, and nothing else."""
     import struct
     from hashlib import sha256
 

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Backups to open files and to objects that have only ``write()``."""
+"""Backups to pipes, to open files and to objects that have only ``write()``."""
 
 import io
+import itertools
+import os
+import threading
 
 import pytest
+from programs import PATIENCE
 
 import pylmdb
+from pylmdb._base.progress import stoppable
 
 
 def test_an_open_file_that_must_not_be_written(tmp_path, lib_version):
@@ -45,3 +50,59 @@ def test_an_object_that_writes_less_than_it_is_given(tmp_path, lib_version):
         made = env.backup(dest)
     assert len(dest.data) == made.size
     assert pylmdb.backup_info(io.BytesIO(dest.data)).identity == made.identity
+
+
+@pytest.fixture
+def pipe():
+    """The ends of a pipe that nobody reads."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_max_seconds_ends_a_write_to_a_full_pipe(env, pipe, tmp_path):
+    with env.begin(write=True) as txn:
+        txn.put(b"large", bytes(1 << 20))
+    for dest in (pipe[1], f"/dev/fd/{pipe[1]}"):
+        with pytest.raises(pylmdb.LockTimeoutError, match=r"within 0\.1 seconds"):
+            env.backup(dest, max_seconds=0.1)
+        assert [each for each in env.reader_list() if each.txnid is not None] == []
+
+
+def test_a_write_to_a_full_pipe_can_be_stopped(env, pipe):
+    """As a coroutine does that is cancelled."""
+    calls = itertools.count()
+
+    def check():
+        if next(calls) > 3:
+            raise ZeroDivisionError
+
+    with env.begin(write=True) as txn:
+        txn.put(b"large", bytes(1 << 20))
+    with stoppable(check), pytest.raises(ZeroDivisionError):
+        env.backup(pipe[1])
+
+
+@pytest.mark.parametrize("options", [{}, {"max_seconds": PATIENCE}])
+@pytest.mark.parametrize("is_blocking", [True, False])
+def test_a_pipe_gets_all_bytes(env, tmp_path, options, is_blocking):
+    with env.begin(write=True) as txn:
+        txn.put(b"large", os.urandom(3 << 20))
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, is_blocking)
+    parts = []
+    with open(read_end, "rb") as file:
+        reader = threading.Thread(target=lambda: parts.append(file.read()))
+        reader.start()
+        made = env.backup(write_end, **options)
+        os.close(write_end)
+        reader.join()
+    assert pylmdb.backup_info(io.BytesIO(parts[0]), check=True) == made
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), "1"])
+def test_max_seconds_is_a_number(env, tmp_path, seconds):
+    with pytest.raises((ValueError, TypeError), match="backup: max_seconds must be None or") as why:
+        env.backup(tmp_path / "b", max_seconds=seconds)
+    assert str(why.value).endswith("str" if seconds == "1" else repr(seconds))

@@ -97,6 +97,14 @@ def test_many_flipped_bits(env, tmp_path, compression):
     check_flipped_bits(env, tmp_path, compression, 10_000)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("page_size", [512, 65536])
+def test_many_flipped_bits_in_pages_of_other_sizes(tmp_path, page_size, compression):
+    with pylmdb.open(tmp_path / "env", lib_version=1, page_size=page_size) as env:
+        check_flipped_bits(env, tmp_path, compression, 3000)
+
+
 def mutant(chance, data):
     """Change fields of the header, of a block or of the end, and make the hash fit."""
     data = bytearray(data)

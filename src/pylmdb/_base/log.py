@@ -12,6 +12,8 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 
+from .threads import report_exception
+
 # logging.INFO and logging.WARNING
 INFO, WARNING = 20, 30
 
@@ -23,7 +25,8 @@ def log(level: int, message: str, *args: object) -> None:
     """Pass a record to the logger ``pylmdb``, if it has a handler.
 
     What pylmdb notices while a handler runs is left out, so a handler that uses pylmdb is not
-    called from itself.
+    called from itself.  If a handler fails, its exception goes to ``threading.excepthook``, because
+    what is logged must not fail.
 
     :param message: a format for ``args``, as :meth:`logging.Logger.log` takes it.
     """
@@ -38,5 +41,7 @@ def log(level: int, message: str, *args: object) -> None:
         logger = get_logger("pylmdb")
         if logger.hasHandlers():
             logger.log(level, message, *args)
+    except Exception:
+        report_exception()
     finally:
         _inside.discard(thread)

@@ -29,6 +29,11 @@ def stoppable(check: Callable[[], object]) -> Iterator[None]:
         del _thread.check
 
 
+def can_stop() -> bool:
+    """Whether :func:`check_stop` may raise an exception."""
+    return hasattr(_thread, "check")
+
+
 def check_stop() -> None:
     """Call the function of :func:`stoppable`."""
     check = getattr(_thread, "check", None)

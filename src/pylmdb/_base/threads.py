@@ -13,6 +13,7 @@ releases it.
 from __future__ import annotations
 
 import itertools
+import sys
 from _thread import _local as local
 
 from .._typing import TYPE_CHECKING
@@ -61,3 +62,11 @@ def current(local: _Local = _local) -> ThreadIdentity:
     """The identity of the calling thread.  It works also when the interpreter exits and has set the
     globals of modules to None."""
     return local.identity
+
+
+def report_exception() -> None:
+    """Give the exception that is being handled to ``threading.excepthook``, as that of a thread."""
+    import threading  # which is slow
+
+    seen = *sys.exc_info(), threading.current_thread()
+    threading.excepthook(threading.ExceptHookArgs(seen))

@@ -27,7 +27,7 @@ from .._core_rules.failures import database_error
 from .._core_rules.inherited import resume, successor
 from .._core_rules.numbers import next_number
 from .._core_rules.refusals import refusal
-from .._core_rules.writer_gate import Deadline, begin_writer, wait_for_gate
+from .._core_rules.writer_gate import Deadline, begin_writer, deadline_of, wait_for_gate
 from ..errors import WrongThreadError, error
 from ..types import Stat, stat_fields
 from .calls import Caller, NotReady, keyed_functions, take_keys
@@ -108,7 +108,7 @@ class TransactionCore(Caller):
     ) -> None:
         if not hasattr(env, "_use"):
             raise refusal("not an environment", type(env))
-        write, buffers, deadline = bool(write), bool(buffers), Deadline(timeout)
+        write, buffers, deadline = bool(write), bool(buffers), deadline_of(timeout)
         sync_flags, shared = env._sync_flags(sync, metasync), env._use()
         if self._begun:
             raise refusal("transaction begun already")
@@ -357,6 +357,7 @@ class TransactionCore(Caller):
         native: Any = self._native
         self._guard(True, self._commit, (native,))
         self._ended = True
+        self._log_notes()
         if native.txn.code:
             raise database_error("mdb_txn_commit", native.txn.code, self._shared.main)
 
@@ -374,6 +375,12 @@ class TransactionCore(Caller):
         self._refuse_lost()
         self._revoke()
         self._ended = True
+        self._log_notes()
+
+    def _log_notes(self) -> None:
+        """Log what was noted in a write transaction, which has ended."""
+        if self._write and self._parent is None and self._shared is not None:
+            self._shared.log_notes()
 
     @property
     def _is_inherited(self) -> bool:
@@ -398,6 +405,7 @@ class TransactionCore(Caller):
             native.in_block = False
         if exc_type is not None:
             self._revoke()
+            self._log_notes()
         elif self._ptr is not None:
             try:
                 self.commit()

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     Explanation = tuple[str, str | None]
 
 _CORRUPTED = -30796
-_NOT_FOUND, _MAP_FULL, _DBS_FULL = -30798, -30792, -30791
+_KEY_EXIST, _NOT_FOUND, _MAP_FULL, _DBS_FULL = -30799, -30798, -30792, -30791
 _INCOMPATIBLE, _BAD_VALSIZE, _IS_READONLY = -30784, -30781, -30770
+_BAD_TXN = -30782
 _GONE, _NOT_IN_SNAPSHOT = -30703, -30704
 
 _LONGEST_VALUE = 0xFFFFFFFF
@@ -52,6 +53,10 @@ _MOVES = ("mdb_cursor_get", "mdb_cursor_count")
 
 _PACK = "pack integers with struct, as '=I' (4 bytes) or '=Q' (8 bytes)"
 _BEGIN_WRITE = "begin one that writes, with begin(write=True)"
+_NOT_NESTED = (
+    "nested transactions are not possible with writemap=True",
+    "end the parent first, or open the environment without writemap",
+)
 
 
 class Failed:
@@ -208,7 +213,29 @@ def _incompatible(slot: DbSlot, failed: Failed) -> Explanation:
     return "", None
 
 
-def _no_position(slot: DbSlot, failed: Failed) -> Explanation:
+def _missing(slot: DbSlot, failed: Failed) -> Explanation:
+    if failed.key is None:
+        return "", None
+    value = "" if failed.size < 0 else " with such a value"
+    return f"{described(slot.name, slot.flags)} has no key {shown(failed.key)}{value}", None
+
+
+def _exists(slot: DbSlot, failed: Failed) -> Explanation:
+    if failed.key is None:
+        return "", None
+    where = described(slot.name, slot.flags)
+    problem = f"the record with key {shown(failed.key)} exists in {where}"
+    return f"{problem}, or with APPEND its key is not greater than the last one", None
+
+
+def _is_nested_with_writemap(slot: DbSlot, failed: Failed) -> bool:
+    """Whether that is the reason; LMDB 0.9 and 1.0 have different codes for it."""
+    return failed.what == "mdb_txn_begin" and slot.shared.options.writemap
+
+
+def _invalid(slot: DbSlot, failed: Failed) -> Explanation:
+    if _is_nested_with_writemap(slot, failed):
+        return _NOT_NESTED
     if failed.what not in _MOVES:
         return "", None
     return "the cursor has no position", "move it to a record first"
@@ -231,13 +258,25 @@ def _map_full(slot: DbSlot, failed: Failed) -> Explanation:
     )
 
 
+def _bad_txn(slot: DbSlot, failed: Failed) -> Explanation:
+    if _is_nested_with_writemap(slot, failed):
+        return _NOT_NESTED
+    return (
+        "an earlier operation of this transaction has failed, so it cannot be committed",
+        "abort it and begin another one",
+    )
+
+
 _EXPLAIN = {
+    _NOT_FOUND: _missing,
+    _KEY_EXIST: _exists,
     errno.EACCES: _read_only,
     _IS_READONLY: _read_only,
     _BAD_VALSIZE: _bad_size,
     _INCOMPATIBLE: _incompatible,
-    errno.EINVAL: _no_position,
+    errno.EINVAL: _invalid,
     _MAP_FULL: _map_full,
+    _BAD_TXN: _bad_txn,
     _CORRUPTED: _damaged,
 }
 

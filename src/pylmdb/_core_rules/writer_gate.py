@@ -38,20 +38,23 @@ LONG_WAIT = 1.0
 
 
 class Deadline:
-    """The end of a wait, ``timeout`` seconds from now; None means that it never ends."""
+    """The end of a wait, ``timeout`` seconds from now; None means that it never ends.
+
+    :param argument: the name that callers know ``timeout`` by, for messages.
+    """
 
     __slots__ = ("_log_at", "_until", "timeout")
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float | None, argument: str = "timeout") -> None:
         self.timeout = timeout
         try:
             is_negative = timeout is not None and not timeout >= 0
         except TypeError as failure:
             kind = type(timeout).__name__
-            message = f"timeout must be None or a number of seconds, not {kind}"
+            message = f"{argument} must be None or a number of seconds, not {kind}"
             raise TypeError(message) from failure
         if is_negative:
-            raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
+            raise ValueError(f"{argument} must be None or at least 0 seconds, not {timeout!r}")
         now = time.monotonic()
         self._until = None if timeout is None else now + timeout
         self._log_at: float | None = now + LONG_WAIT
@@ -66,19 +69,29 @@ class Deadline:
         """How many seconds are left; None for no limit."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
 
-    def log_long_wait(self, shared: SharedEnv, holder: str) -> None:
-        """Log it, once, if ``begin`` has waited for long; ``holder`` has the writer lock."""
-        if self._log_at is not None and time.monotonic() >= self._log_at:
+    def log_wait(self, env: Environment, holder: str) -> None:
+        """Log, once, that ``begin`` has waited for long; ``holder`` has the writer lock."""
+        if self._log_at is not None:
             self._log_at = None
             log(
                 INFO, "%s: begin has waited %g s for the writer lock, which %s has",
-                shared.options.given_path, LONG_WAIT, holder,
+                env._options.given_path, LONG_WAIT, holder,
             )  # fmt: skip
+
+    def log_long_wait(self, env: Environment, holder: str) -> None:
+        """The same, if it has waited for long."""
+        if self._log_at is not None and time.monotonic() >= self._log_at:
+            self.log_wait(env, holder)
 
     def check(self) -> None:
         """Raise LockTimeoutError after the deadline."""
         if not self.slice():
             raise refusal("writer lock in use", self.timeout)
+
+
+def deadline_of(timeout: float | Deadline | None) -> Deadline:
+    """The deadline for the parameter ``timeout`` of ``begin``; code of pylmdb may give it one."""
+    return timeout if isinstance(timeout, Deadline) else Deadline(timeout)
 
 
 class WriterGate:
@@ -154,7 +167,7 @@ def wait_for_gate(shared: SharedEnv, env: Environment, deadline: Deadline) -> No
     """Wait until the gate may be free, for one slice at most."""
     shared.gate.sleep(deadline)
     check_open(env)
-    deadline.log_long_wait(shared, "another thread")
+    deadline.log_long_wait(env, "another thread")
 
 
 def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: Deadline) -> None:
@@ -165,8 +178,7 @@ def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: D
     while not shared.try_begin_writer(handle, deadline):
         deadline.check()
         check_open(env)
-        deadline.log_long_wait(shared, "another process")
-    shared.log_notes()
+        deadline.log_long_wait(env, "another process")
 
 
 def check_open(env: Environment) -> None:

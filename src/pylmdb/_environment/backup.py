@@ -10,21 +10,17 @@ LMDB 1.0 keeps in pages, would not show that a file was restored and changed aga
 from __future__ import annotations
 
 import errno
-import io
 import os
-import secrets
-import time
 from array import array
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from itertools import compress
 from operator import ne
 from typing import TYPE_CHECKING, Any
 
-from .._base.new_files import mode_of_copy
 from .._base.progress import Reporter
-from .._shared.output_files import output, refuse_own_file, shown
-from ..errors import Error, InvalidParameterError, LockTimeoutError, error
+from ..errors import BusyError, CorruptedError, Error, InvalidParameterError, error
+from .backup_destination import Limit, open_destination
 from .backup_file import (
     BackupWriter,
     Header,
@@ -32,24 +28,21 @@ from .backup_file import (
     hashes_of,
     microseconds,
     pages_in_block,
-    reading,
 )
+from .backup_source import reading
 from .copying import check_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
-
-    from _typeshed import ReadableBuffer
 
     from .._aliases import CData
-    from .._base.new_files import Path
     from .._base.progress import Progress
     from ..environment import Environment
     from ..transaction import Transaction
-    from .backup_file import Backup, BackupReader, Source
+    from .backup_destination import BackupDestination, BackupOutput
+    from .backup_file import Backup, BackupReader
+    from .backup_source import BackupSource
 
-    Destination = Path | int | BinaryIO
 
 COMPRESSIONS = (None, "zstd")
 # of bits, one for each page
@@ -59,8 +52,8 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def backup(
     env: Environment,
-    dest: Destination,
-    since: Source | None,
+    dest: BackupDestination,
+    since: BackupSource | None,
     compression: str | None,
     overwrite: bool,
     progress: Progress,
@@ -69,35 +62,40 @@ def backup(
     """``Environment.backup``."""
     if compression not in COMPRESSIONS:
         raise ValueError(f"backup: compression must be None or 'zstd', not {compression!r}")
-    limit = _Limit(max_seconds)
+    limit = Limit(max_seconds)
     shared = env._use()
     with disk_errors("backup"), ExitStack() as stack:
         previous = None if since is None else stack.enter_context(reading("backup", since))
-        file, path = _open(stack, env, dest, previous, overwrite)
-        with env.begin() as txn:
+        file, path = open_destination(stack, env, dest, previous, overwrite, limit)
+        with env.begin() as txn, _kept_snapshot(env, txn):
             if shared.has_sums:
                 check_pages("backup", env, lambda done, total: limit.check())
             writer = _write_pages(txn, file, previous, compression, progress, limit)
         found = writer.finish(path)
-        if hasattr(file, "flush"):
-            file.flush()
+        file.flush()
         return found
 
 
-class _Limit:
-    """A limit of time."""
+@contextmanager
+def _kept_snapshot(env: Environment, txn: Transaction[Any]) -> Iterator[None]:
+    """A ``with`` block that reads pages of a transaction, and fails if these may be of a later one.
 
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._until = None if seconds is None else time.monotonic() + seconds
-
-    def check(self) -> None:
-        """:raises LockTimeoutError: the time is over."""
-        if self._until is not None and time.monotonic() > self._until:
-            raise LockTimeoutError(
-                f"backup: it was not complete within {self._seconds} seconds (max_seconds=)",
-                hint="allow more time, or make an increment (since=)",
-            )
+    Without a reader table, writers use the pages of the snapshot again after some commits.
+    """
+    has_table = env.info().num_readers > 0
+    damaged = None
+    try:
+        yield
+    except CorruptedError as failure:
+        damaged = failure
+    if not has_table and env.info().last_txnid != txn.id():
+        raise BusyError(
+            "backup: a transaction was committed meanwhile, and without a lock file (lock=False)"
+            " nothing keeps the pages of a snapshot",
+            hint="open the environment with its lock file, or stop writing for the backup",
+        ) from damaged
+    if damaged is not None:
+        raise damaged
 
 
 @contextmanager
@@ -110,89 +108,6 @@ def disk_errors(operation: str) -> Iterator[None]:
             raise
         problem = f"{operation}: the file could not be written"
         raise error(operation, failure.errno or errno.EIO, problem=problem) from failure
-
-
-def _open(
-    stack: ExitStack,
-    env: Environment,
-    dest: Destination,
-    previous: BackupReader | None,
-    overwrite: bool,
-) -> tuple[BinaryIO, str | None]:
-    """Open the destination; return its file, and its path if it has one."""
-    if isinstance(dest, (str, bytes, os.PathLike)):
-        return _open_path(stack, env, dest, previous, overwrite)
-    file = io.FileIO(dest, "wb", closefd=False) if isinstance(dest, int) else dest
-    if isinstance(file, io.TextIOBase) or not hasattr(file, "write"):
-        raise TypeError(
-            "backup: dest must be a path, a descriptor, or a file opened for binary writing, not"
-            f" {type(dest).__name__}"
-        )
-    number = _descriptor(file)
-    if number is not None:
-        refuse_own_file("backup", env._options, number)
-        _refuse_previous(previous, number)
-    if isinstance(file, io.BufferedIOBase):
-        return file, None
-    # its write() may write less than it is given
-    raw: io.RawIOBase = file if isinstance(file, io.RawIOBase) else _Raw(file)
-    buffered = io.BufferedWriter(raw)
-    stack.callback(buffered.detach)
-    return buffered, None
-
-
-class _Raw(io.RawIOBase):
-    """An object that has only ``write()``."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Write some bytes, and return how many; an object that does not tell has written all."""
-        part = bytes(data)
-        written = self._file.write(part)
-        return len(part) if written is None else int(written)
-
-    def flush(self) -> None:
-        """Flush the object, if it can."""
-        if hasattr(self._file, "flush"):
-            self._file.flush()
-
-
-def _descriptor(file: BinaryIO | io.FileIO) -> int | None:
-    with suppress(AttributeError, OSError, ValueError):
-        return int(file.fileno())
-    return None
-
-
-def _refuse_previous(previous: BackupReader | None, dest: str | int) -> None:
-    """Raise InvalidParameterError if a backup would be written over the one that it continues."""
-    if previous is not None and previous.is_at(dest):
-        raise InvalidParameterError(
-            f"backup: the destination, {shown(dest)}, is the backup that since= names",
-            hint="write the increment to another file; restoring needs both",
-        )
-
-
-def _open_path(
-    stack: ExitStack,
-    env: Environment,
-    dest: Path,
-    previous: BackupReader | None,
-    overwrite: bool,
-) -> tuple[BinaryIO, str]:
-    options = env._options
-    path = os.path.abspath(os.fsdecode(dest))
-    _refuse_previous(previous, path)
-    try:
-        mode = mode_of_copy(options.data_path, options.subdir)
-    except FileNotFoundError:
-        mode = 0o600  # the data file was moved: the backup stays private
-    return stack.enter_context(output("backup", dest, overwrite, mode, source=options)), path
 
 
 class _Snapshot:
@@ -245,11 +160,11 @@ class _Snapshot:
 
 def _write_pages(
     txn: Transaction[Any],
-    file: BinaryIO,
+    file: BackupOutput,
     previous: BackupReader | None,
     compression: str | None,
     progress: Progress,
-    limit: _Limit,
+    limit: Limit,
 ) -> BackupWriter:
     snapshot = _Snapshot(txn)
     header = _header(snapshot, previous)
@@ -274,7 +189,7 @@ def _chosen(pages: memoryview, size: int, kept: bytes) -> memoryview | bytes:
 
 
 def _header(snapshot: _Snapshot, previous: BackupReader | None) -> Header:
-    parent, chain, from_txnid = None, secrets.token_bytes(16), 0
+    parent, chain, from_txnid = None, os.urandom(16), 0
     if previous is not None:
         earlier = previous.info
         _refuse_other(previous, snapshot)

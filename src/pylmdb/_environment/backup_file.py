@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The file of a backup: ``docs/backup.md`` describes it byte by byte.
+"""The file of a backup: ``docs/how-to/backup.md`` describes it byte by byte.
 
 A header, blocks of pages, and an end.  A block lists pages of the snapshot, in ascending order, by
 number and hash, and has the content of those that changed since the backup that it continues; a
@@ -20,31 +20,26 @@ import os
 import struct
 import sys
 from array import array
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from itertools import compress
 from operator import lt
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .. import _engine
 from ..errors import (
     CorruptedError,
     InvalidError,
-    InvalidParameterError,
     VersionMismatchError,
     error,
-    require_path,
 )
 from . import zstd as _zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
-
-    from .._base.new_files import Path
-
 
 # The first byte is not ASCII, and the line breaks show a transfer as text.
 MAGIC, VERSION = b"\x89LMDB\r\n\x1a", 1
@@ -459,57 +454,3 @@ class Table:
             self._block = next(self._blocks, None)
             if self._block is None:
                 return found
-
-
-if TYPE_CHECKING:
-    Source = Path | BinaryIO | Backup
-
-
-@contextmanager
-def reading(operation: str, source: Source) -> Iterator[BackupReader]:
-    """A ``with`` block that reads a backup, whose lists were checked.
-
-    :param source: a path, a binary file that can seek, or a :class:`Backup`.
-    :raises PathNotFoundError: the file does not exist.
-    :raises InvalidError: it is not a backup.
-    :raises CorruptedError: it is damaged.
-    """
-    if isinstance(source, Backup):
-        if source.path is None:
-            raise InvalidParameterError(
-                f"{operation}: this Backup was written to an open file, and does not know its path",
-                hint="give the path of the file",
-            )
-        with reading(operation, source.path) as reader:
-            if reader.info.identity != source.identity:
-                raise InvalidParameterError(
-                    f"{operation}: {source.path!r} is another backup than the one that was given",
-                    hint="give the path of its file",
-                )
-            yield reader
-    elif isinstance(source, (str, bytes, os.PathLike)) or not hasattr(source, "read"):
-        path = os.fsdecode(cast("Path", source))
-        require_path(operation, path)
-        if not os.path.isfile(path):
-            raise InvalidError(
-                f"{operation}: {path!r} is not a regular file",
-                hint="give a file that backup() has written",
-            )
-        with open(path, "rb", opener=_open_at_once) as file:
-            reader = BackupReader(operation, file, path, os.path.abspath(path))
-            reader.check()
-            yield reader
-    else:
-        if not source.seekable():
-            raise InvalidParameterError(
-                f"{operation}: a backup cannot be read from a pipe here",
-                hint="write it to a file first",
-            )
-        reader = BackupReader(operation, source, str(getattr(source, "name", "file")), None)
-        reader.check()
-        yield reader
-
-
-def _open_at_once(name: str, flags: int) -> int:
-    """Open a file without waiting, if a named pipe has been put in its place meanwhile."""
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))

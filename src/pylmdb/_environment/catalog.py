@@ -30,7 +30,6 @@ from ..errors import (
 from ..transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from .._core import DbSlot
@@ -209,9 +208,9 @@ def keys(env: Environment, txn: Transaction[Any] | None) -> list[bytes]:
     """The keys of those records of the main database that are named databases."""
     if txn is None:
         with env.begin() as reader:
-            return _list(env, reader, _opens)
+            return _list(env, reader)
     check_transaction("dbs", env._use(), txn)
-    return _list(env, txn, _opens)
+    return _list(env, txn)
 
 
 def key_of(name: bytes, major: int) -> bytes:
@@ -219,43 +218,22 @@ def key_of(name: bytes, major: int) -> bytes:
     return name + b"\0" if major >= 1 else name
 
 
-def _list(
-    env: Environment,
-    txn: Transaction[Any],
-    opens: Callable[[Environment, bytes, Transaction[Any]], bool] | None = None,
-) -> list[bytes]:
-    """
-    :param opens: tells whether a key is that of a database, if its record does not say that for
-        sure; None to leave such a key out.
-    """
+def _list(env: Environment, txn: Transaction[Any]) -> list[bytes]:
     ffi, lib = txn._engine.ffi, txn._engine.lib
-    memory, size, sure = ffi.new("char[]", _LONGEST_KEY), ffi.new("size_t *"), ffi.new("int *")
+    memory, size = ffi.new("char[]", _LONGEST_KEY), ffi.new("size_t *")
     found: list[bytes] = []
     with txn.cursor(env.open_db()) as cursor:
         while True:
             size[0] = _LONGEST_KEY
-            code = cursor._do(lib.pylmdb_cursor_next_db, memory, size, sure)
+            code = cursor._do(lib.pylmdb_cursor_next_db, memory, size)
             if code == lib.MDB_NOTFOUND:
                 return found
             if code:
                 raise read_error("mdb_cursor_get", "dbs", code, env._use())
-            key = bytes(ffi.buffer(memory, size[0]))
-            if sure[0] or (opens and opens(env, key, txn)):
-                found.append(key)
+            found.append(bytes(ffi.buffer(memory, size[0])))
 
 
 def is_database(env: Environment, txn: Transaction[Any], key: bytes) -> bool:
     """Return True if the record of the main database with this key is a named database."""
     with txn.cursor(env.open_db()) as cursor:
-        if not cursor.set_key(key):
-            return False
-        answer = cursor._do(txn._engine.lib.pylmdb_cursor_is_db)
-    return bool(answer == 1 or (answer and _opens(env, key, txn)))
-
-
-def _opens(env: Environment, name: bytes, txn: Transaction[Any]) -> bool:
-    try:
-        _open_slot(env, env._use(), name, txn, 0, create=False)
-    except Error:
-        return False
-    return True
+        return cursor.set_key(key) and bool(cursor._do(txn._engine.lib.pylmdb_cursor_is_db))

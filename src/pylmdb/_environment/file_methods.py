@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The methods of Environment for its data file as a whole, which Environment inherits.
+"""The methods of Environment for its whole data file, and for whole databases in it.
 
-The modules that implement most of them are imported at the first call.
+Environment inherits them.  The modules that implement most of them are imported at the first call.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from .._shared.environment import SharedEnv
     from .._shared.options import Options
     from ..database import Database
+    from ..environment import Environment
     from ..transaction import Transaction
     from ..types import BytesLike
     from .backup_file import Backup
 
 
 class EnvironmentFiles:
-    """The methods of :class:`~pylmdb.Environment` for its data file.  Environment is the one class
-    that inherits them."""
+    """The methods of :class:`~pylmdb.Environment` for whole files and databases.
+
+    Environment is the one class that inherits them."""
 
     __slots__ = ()
 
@@ -77,6 +79,10 @@ class EnvironmentFiles:
         If the size is fixed (``map_size`` without ``max_map_size``), this is the new
         fixed size.  Otherwise the map goes on growing.
 
+        >>> env.set_mapsize(2**30)
+        >>> env.info().map_size
+        1073741824
+
         :param map_size: in bytes.  0 means the size that the file has recorded, which
             another process may have set.  A size below that of the data means the
             latter.  With ``writemap``, a size below that of the disk blocks which the
@@ -103,6 +109,11 @@ class EnvironmentFiles:
     ) -> None:
         """Copy the environment; other threads and processes can use it meanwhile.
 
+        >>> env.copy("copy", compact=True)
+        >>> with pylmdb.open("copy") as copied:
+        ...     copied.stat() == env.stat()
+        True
+
         :param path: a directory that does not exist, or that has no data file; with
             ``subdir=False`` a file that does not exist.  Only the last directory of a path is
             made, and it gets its name when the copy is complete.
@@ -123,6 +134,11 @@ class EnvironmentFiles:
     @explains_keywords
     def copyfd(self, fd: int, compact: bool = False, txn: Transaction[Any] | None = None) -> None:
         """Write a copy of the data file to a file descriptor; see :meth:`copy`.
+
+        >>> with open("copy.mdb", "wb") as file:
+        ...     env.copyfd(file.fileno())
+        >>> pylmdb.verify("copy.mdb").ok
+        True
 
         :param fd: a descriptor that is open for writing; a pipe will do.
         :param compact: as for :meth:`copy`, and so is ``txn``.
@@ -170,6 +186,11 @@ class EnvironmentFiles:
         earlier backup, which may be an increment, too.  To find them, all pages that are in use
         are read.  The read transaction ends when they are read.
 
+        >>> env.backup("monday").is_full
+        True
+        >>> env.backup("tuesday", since="monday").is_full     # an increment
+        False
+
         :param dest: the path of a new file, which appears when it is complete and on disk; a file
             opened for binary writing; or a descriptor that is open for writing.  A pipe will do.
         :param since: the earlier backup: its path, its :class:`Backup`, or the file opened for
@@ -181,9 +202,11 @@ class EnvironmentFiles:
             are done and their total number; an exception of it ends the call.  True shows a bar
             (tqdm).
         :param max_seconds: how long it may take, in seconds; None for no limit.  It is looked at
-            about once for each mebibyte that is read.
+            about once for each mebibyte that is read, and while a pipe is full.  It does not end
+            a ``write()`` of a file object: give its descriptor.
         :return: a :class:`Backup`, which says what the file has.
         :raises LockTimeoutError: it was not complete within ``max_seconds``.
+        :raises BusyError: with ``lock=False``, a transaction was committed meanwhile.
         :raises PathExistsError: ``dest`` is a path that exists, and ``overwrite`` is False.
         :raises InvalidParameterError: the environment cannot continue the backup ``since``: it
             has another format or page size, or is at an older transaction.
@@ -222,6 +245,9 @@ class EnvironmentFiles:
         be called again.  It reads the newest committed snapshot, releases the GIL, and can be
         interrupted.  Call it in a thread to go on meanwhile.
 
+        >>> env.warm([b"apple", b"plum"])                     # the bytes of its key and value
+        8
+
         :param keys: of the records to read; keys that do not exist are ignored.
         :param start: read the records from this key on; None: from the first.
         :param stop: read the records before this key; None: to the last.
@@ -235,3 +261,71 @@ class EnvironmentFiles:
         from . import warming as _warming  # few programs need it
 
         return _warming.warm(self, keys, start, stop, db)  # type: ignore[arg-type]
+
+    # -- whole databases ----------------------------------------------------------------
+
+    def dbs(self, txn: Transaction[Any] | None = None) -> list[bytes]:
+        """Return the names of all named databases, in order.
+
+        >>> prices, stock = env.open_db(b"prices"), env.open_db(b"stock")
+        >>> env.dbs()
+        [b'prices', b'stock']
+
+        :param txn: the transaction whose snapshot is read; by default a new one.
+
+        ``mdb_cursor_is_db``.
+        """
+        from . import catalog as _catalog
+
+        return _catalog.names(self, txn)  # type: ignore[arg-type]
+
+    def rename_db(self, old: bytes, new: bytes) -> None:
+        """Give a named database another name, in a transaction of its own.
+
+        It takes the same time however large the database is, because only its record in the
+        main database moves.  Handles of the old name are dead from then on, in other processes,
+        too, as after :meth:`Transaction.drop`; open the database again by its new name.
+        Transactions that began before see the old name.
+
+        >>> prices = env.open_db(b"prices")
+        >>> env.rename_db(b"prices", b"costs")
+        >>> env.dbs()
+        [b'costs']
+
+        :param old: the name.
+        :param new: the new name.
+        :raises NotFoundError: there is no database with the old name.
+        :raises KeyExistsError: there is a database with the new name.
+        :raises IncompatibleError: the new name is the key of a record of the main database.
+        :raises BusyError: this thread has a write transaction open.
+        """
+        from . import databases as _databases
+
+        _databases.rename(self, old, new)  # type: ignore[arg-type]
+
+    @explains_keywords
+    def copy_db(self, name: bytes, new: bytes, env: Environment | None = None) -> int:
+        """Copy a named database with its flags, in one transaction.
+
+        The copy has full pages, and needs little memory however large the database is.  An error
+        leaves the destination as it was.
+
+        >>> prices = env.open_db(b"prices")
+        >>> env.copy_db(b"prices", b"prices of 2024")         # the number of records
+        0
+
+        :param name: the name of the database to copy, as the last commit has it.
+        :param new: the name of the copy, a new database.
+        :param env: the :class:`Environment` to copy it to; None for this one.
+        :return: how many records were copied.
+        :raises NotFoundError: there is no database with this name.
+        :raises KeyExistsError: there is a database with the new name.
+        :raises IncompatibleError: the new name is the key of a record of the main database.
+        :raises BadValsizeError: the destination's format does not allow the length of a key.
+        :raises BusyError: this thread has a write transaction open in the destination.
+
+        ``mdb_cursor_put`` with ``MDB_APPEND``.
+        """
+        from . import databases as _databases
+
+        return _databases.copy(self, name, new, env)  # type: ignore[arg-type]

@@ -8,12 +8,12 @@ thread notes when it first sees that a snapshot is out of date.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from weakref import ref
 
 from .._base.log import WARNING, log
+from .._base.threads import report_exception
 from .._typing import TYPE_CHECKING
 from ..errors import ClosedError, Error
 from . import inspection as _inspection
@@ -81,7 +81,7 @@ class ReaderWatch:
             except Error:
                 continue  # the next look may succeed
             for reader in slow:
-                self._call(self._log, reader)
+                self._log(reader)
                 self._call(self._callback, reader)
 
     def _look(self) -> list[Reader]:
@@ -125,9 +125,8 @@ class ReaderWatch:
     def _call(function: Callable[[Reader], object], reader: Reader) -> None:
         try:
             function(reader)
-        except BaseException:  # reported as that of a thread
-            seen = *sys.exc_info(), threading.current_thread()
-            threading.excepthook(threading.ExceptHookArgs(seen))
+        except BaseException:
+            report_exception()
 
 
 def _checked(

@@ -24,6 +24,9 @@ def version(subpatch: bool, lib_version: int | None = None) -> tuple[int, ...]: 
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
     """Return the version of a built-in liblmdb, as (major, minor, patch).
 
+    >>> pylmdb.version(lib_version=0), pylmdb.version(lib_version=1)
+    ((0, 9, 36), (1, 0, 2))
+
     :param subpatch: True to append 1 if it is hardened beyond its release, else 0.
     :param lib_version: 0 for the 0.9 engine, 1 for the 1.0 one; by default the
         engine for new files.

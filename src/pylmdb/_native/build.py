@@ -37,7 +37,7 @@ PREAMBLE = """
 #include "merge/merge.h"
 #include "text/text.h"
 #include "verify/verify.h"
-#include "page_hash.h"
+#include "xxh3.h"
 #include "engine.h"
 #include "rules.h"
 #include "position.h"
@@ -105,11 +105,15 @@ def compiler_flags() -> list[str]:
     return flags
 
 
-def glue_flags() -> list[str]:
-    """Return flags for the code that cffi generates, 7,000 lines that only pass arguments on.  -O3
-    takes twice the time to compile, and calls are not faster."""
+def source_flags(extension: Extension, source: str) -> list[str]:
+    """Return more flags for one source of an extension: for the one that cffi generates.
+
+    Its 7,000 lines only pass arguments on.  -O3 takes twice the time to compile, makes them larger,
+    and calls are not faster.  cffi names it with the package in setup.py, and else without.
+    """
+    is_generated = Path(source).stem.split(".")[-1] == extension.name.split(".")[-1]
     as_ours = option("PYLMDB_SANITIZE") or option("PYLMDB_COVERAGE")
-    return [] if as_ours else ["-O1"]
+    return ["-O1"] if is_generated and not as_ours else []
 
 
 def linker_flags() -> list[str]:
@@ -169,8 +173,8 @@ def make_ffi(module: str, liblmdb: Path | None, file_format: int | None) -> FFI:
         # shim.c includes mdb.c and midl.c
         sources=[
             str(LIBLMDB / "shim.c"),
-            str(LIBLMDB / "page_hash.c"),
             str(LIBLMDB / "page_sums.c"),
+            str(LIBLMDB / "xxh3.c"),
             *WITHOUT_ENGINE,
             str(NATIVE / "engine.c"),
             *(source for folder in FOLDERS for source in sources_in(folder)),

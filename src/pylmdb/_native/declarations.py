@@ -25,7 +25,7 @@ HEADERS = (
     "src/pylmdb/_native/merge/merge.h",
     "src/pylmdb/_native/text/text.h",
     "src/pylmdb/_native/verify/verify.h",
-    "lib/liblmdb/page_hash.h",
+    "lib/liblmdb/xxh3.h",
 )
 # Declared in no header: a macro that the build defines, and functions that Python provides.
 OTHERS = """

@@ -53,6 +53,16 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 /* -- structs that both sides use ----------------------------------------------------- */
 
 /* cdef: begin */
+/* What transactions have noted for the log, in any thread. */
+struct pylmdb_notes {
+    /* there is something to log, here or in the Python object of the environment */
+    int is_noted;
+    /* how many reader slots of dead processes were cleared */
+    int dead_readers;
+    /* to how many bytes the map has grown in place; 0: it has not */
+    size_t map_size;
+};
+
 /* The count of an environment's transactions, and its idle ones. It lives as long as the
  * environment's record or one of its transactions. */
 #define PYLMDB_MAX_IDLE 64
@@ -62,6 +72,7 @@ enum { PYLMDB_EACH_NUMBER(PYLMDB_NAMED) };
 
 struct pylmdb_pool {
     MDB_env *env;
+    struct pylmdb_notes notes;
     /* twice the number of native transactions that are alive, plus 1 while the environment's
      * record is */
     int count;
@@ -131,6 +142,24 @@ struct pylmdb_lookup {
  * once. */
 typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 
+/* Called with each record of a walk; a result other than 0 ends it.  (The struct is that of pylmdb.h,
+ * which has the layout of an MDB_val.) */
+struct PyLMDB_Value;
+typedef int pylmdb_on_record(void *context, const struct PyLMDB_Value *key,
+                             const struct PyLMDB_Value *value);
+
+/* Several steps with MDB_NEXT or MDB_PREV in one call. */
+struct pylmdb_walk {
+    int op;
+    /* 0: on_record() gets no values */
+    int values;
+    /* the key that ends the range, and whether it is in the range; mv_data NULL: none does */
+    MDB_val bound;
+    int includes_bound;
+    pylmdb_on_record *on_record;
+    void *context;
+};
+
 /* Where a cursor is, an iteration with it, and the bounds of a range; see position.h. */
 struct pylmdb_position;
 struct pylmdb_iteration;
@@ -140,7 +169,7 @@ struct pylmdb_range;
 
 /* The version of the structs in this file, for a message. The version of the package covers
  * all other changes. */
-#define PYLMDB_ENGINE_ABI 2
+#define PYLMDB_ENGINE_ABI 3
 
 /* The core gives this to the engines: one count of forks and one flag for truncated files for all,
  * and the address range of its code, which reads their maps. */
@@ -197,6 +226,7 @@ struct pylmdb_host {
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor)) \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, \
                                      int op)) \
+    SLOT(int, pylmdb_, walk_page, (MDB_cursor *cursor, const struct pylmdb_walk *walk)) \
     SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited)) \
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
                                  const MDB_val *keys, const struct pylmdb_sort_entry *entries, \

@@ -2,6 +2,8 @@
 /* Sort keys. Compiled into the core and into each engine. */
 #include "order.h"
 
+#include "compare.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -168,16 +170,14 @@ static int compare_strings(const MDB_val *a, const MDB_val *b, unsigned int orde
 {
     const size_t size = a->mv_size < b->mv_size ? a->mv_size : b->mv_size;
     size_t i = 0;
-    int cmp;
 
-    if (order & MDB_REVERSEKEY) {
-        while (i < size && byte_at(a, i, order) == byte_at(b, i, order))
-            i++;
-        cmp = i < size ? (byte_at(a, i, order) < byte_at(b, i, order) ? -1 : 1) : 0;
-    } else {
-        cmp = size ? memcmp(a->mv_data, b->mv_data, size) : 0;
-    }
-    return cmp ? cmp : (a->mv_size > b->mv_size) - (a->mv_size < b->mv_size);
+    if (!(order & MDB_REVERSEKEY))
+        return pylmdb_compare_bytes(a->mv_data, a->mv_size, b->mv_data, b->mv_size);
+    while (i < size && byte_at(a, i, order) == byte_at(b, i, order))
+        i++;
+    if (i < size)
+        return byte_at(a, i, order) < byte_at(b, i, order) ? -1 : 1;
+    return (a->mv_size > b->mv_size) - (a->mv_size < b->mv_size);
 }
 
 /* How many bytes after the first skip, which are equal, all strings have in common; anything if

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The differences between systems. Other files ask for what they need by the names of this file,
- * and never for a system. docs/platforms.md lists what is missing on which system.
+ * and never for a system. docs/reference/platforms.md lists what is missing on which system.
  *
  * PYLMDB_POSIX_ONLY makes a build on Linux do without what only Linux has. It runs the code that
  * macOS runs, so tests on Linux reach that code. */

@@ -9,6 +9,7 @@
 #ifndef PYLMDB_POSITION_H
 #define PYLMDB_POSITION_H
 
+#include "compare.h"
 #include "memory.h"
 #include "order.h"
 
@@ -181,18 +182,25 @@ static inline int pylmdb_position_lost(struct pylmdb_position *position, int cod
 #define PYLMDB_UNTOLD \
     (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | 1u << MDB_NEXT_MULTIPLE)
 
-/* pylmdb_position_move(), or PYLMDB_NOT_QUICK: nothing was done. */
-static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_step *step, int op)
+/* Move, and store the record in *key and *value (NULL: not wanted); fresh says whether these are the
+ * position's own.  PYLMDB_NOT_QUICK: nothing was done. */
+static inline int pylmdb_quick_read(struct pylmdb_position *position, pylmdb_step *step, int op,
+                                    MDB_val *key, MDB_val *value, enum pylmdb_fresh fresh)
 {
     int rc;
 
     if (position->saved.record)
         return PYLMDB_NOT_QUICK;
-    rc = step(position->cursor, &position->key, &position->value, op);
+    rc = step(position->cursor, key, value, op);
     position->moves++;
-    return rc ? pylmdb_position_lost(position, rc)
-              : pylmdb_position_found(position, PYLMDB_UNTOLD >> op & 1 ? PYLMDB_NOT_FRESH
-                                                                        : PYLMDB_BOTH_FRESH);
+    return rc ? pylmdb_position_lost(position, rc) : pylmdb_position_found(position, fresh);
+}
+
+/* pylmdb_position_move(), or PYLMDB_NOT_QUICK: nothing was done. */
+static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_step *step, int op)
+{
+    return pylmdb_quick_read(position, step, op, &position->key, &position->value,
+                             PYLMDB_UNTOLD >> op & 1 ? PYLMDB_NOT_FRESH : PYLMDB_BOTH_FRESH);
 }
 
 /* Called before the program reads the record.  If it is the successor of a record that was deleted
@@ -228,14 +236,10 @@ static inline int pylmdb_quick_step(struct pylmdb_iteration *iteration,
     return 0;
 }
 
-static inline int pylmdb_compare_bytes(const MDB_val *key, const MDB_val *bound)
+static inline int pylmdb_compare_to_bound(const MDB_val *key, const MDB_val *bound)
 {
-    const size_t size = key->mv_size < bound->mv_size ? key->mv_size : bound->mv_size;
-    int order;
-
-    touch_pages(key->mv_data, size);
-    order = size ? memcmp(key->mv_data, bound->mv_data, size) : 0;
-    return order ? order : (key->mv_size > bound->mv_size) - (key->mv_size < bound->mv_size);
+    touch_pages(key->mv_data, key->mv_size < bound->mv_size ? key->mv_size : bound->mv_size);
+    return pylmdb_compare_bytes(key->mv_data, key->mv_size, bound->mv_data, bound->mv_size);
 }
 
 /* Whether a range ends at a key, whose order to the bound is given. */
@@ -260,7 +264,8 @@ static inline int pylmdb_quick_next(struct pylmdb_iteration *iteration,
     if (iteration->bounded == PYLMDB_BOUNDED_ORDER)
         return PYLMDB_NOT_QUICK;
     rc = pylmdb_quick_step(iteration, position, step);
-    if (rc || !pylmdb_ends_at(iteration, pylmdb_compare_bytes(&position->key, &iteration->bound)))
+    if (rc ||
+        !pylmdb_ends_at(iteration, pylmdb_compare_to_bound(&position->key, &iteration->bound)))
         return rc;
     return PYLMDB_NOT_QUICK;
 }

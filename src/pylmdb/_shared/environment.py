@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 
 MAIN_DBI = 1
 
+# for the log
+_DEAD_READERS = "reader slots of dead processes that were cleared: %d"
+
 # a token is unique among the users and calls of all environments
 tokens = itertools.count(1)
 
@@ -270,16 +273,31 @@ class SharedEnv(SharedCore):
         finally:
             self.leave(call.token)
 
+    def _note(self, message: str, *args: object) -> None:
+        """Note a record for the log, where it cannot be called because a lock is held."""
+        self.notes.append((message, *args))
+        self.pool.notes.is_noted = 1
+
     def note_dead_readers(self, count: int) -> None:
         """Note that reader slots of dead processes were cleared."""
         if count:
-            self.notes.append(("reader slots of dead processes that were cleared: %d", count))
+            self._note(_DEAD_READERS, count)
 
     def log_notes(self) -> None:
-        """Log the records that were noted.  The caller must hold no lock of pylmdb."""
-        if not self.notes:  # as nearly always; each begin calls this
+        """Log what was noted, here and by the engine.
+
+        It is called when an environment was opened, a read transaction has begun, or a write
+        transaction has ended.  The caller must hold no lock of pylmdb.
+        """
+        if not self.pool.notes.is_noted:  # as nearly always
             return
+        taken = self.engine.ffi.new("struct pylmdb_notes *")
+        self.engine.lib.pylmdb_take_notes(self.pool, taken)
         notes, self.notes = self.notes, []
+        if taken.dead_readers:
+            notes.append((_DEAD_READERS, taken.dead_readers))
+        if taken.map_size:
+            notes.append(("the memory map has grown in place to %d bytes", taken.map_size))
         for message, *args in notes:
             log(INFO, f"%s: {message}", self.options.given_path, *args)
 
@@ -322,7 +340,9 @@ class SharedEnv(SharedCore):
             live = self._live()
             free_dropped(lambda: self._live() < live)
             self.end_idle()
-            lib.mdb_reader_check(env, ffi.NULL)
+            dead = ffi.new("int *")
+            lib.mdb_reader_check(env, dead)
+            self.note_dead_readers(dead[0])
             code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED:
             self._make_room()
@@ -331,7 +351,7 @@ class SharedEnv(SharedCore):
             raise self._refusal(code)
         return code
 
-    def _refusal(self, code: int) -> Error:
+    def _refusal(self, code: int) -> Exception:
         """The exception for a transaction that cannot begin."""
         options = self.options
         if code == self.engine.lib.PYLMDB_OTHER_FILE:
@@ -354,7 +374,7 @@ class SharedEnv(SharedCore):
             return cut_short(options, self.engine) or damaged(
                 "mdb_txn_begin", "begin", self.engine, self.page_size
             )
-        return error("mdb_txn_begin", code)
+        return database_error("mdb_txn_begin", code, self.main, operation="begin")
 
     def _no_slot(self) -> Error:
         out = self.engine.ffi.new("unsigned int *")
@@ -381,7 +401,7 @@ class SharedEnv(SharedCore):
             if is_unused:
                 self.end_idle()
             if not self.engine.lib.pylmdb_env_make_room(self.ptr, is_unused):
-                self.notes.append(("the memory map was moved to another address to grow",))
+                self._note("the memory map was moved to another address to grow")
 
     def set_mapsize(self, size: int) -> None:
         """Set the size that the map may reach: in place if possible, else with a new map."""

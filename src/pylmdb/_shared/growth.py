@@ -48,4 +48,4 @@ def plan(options: Options, grows: bool = True) -> tuple[int, int, int, bool]:
         start = START if size is None else size
     if most is None:
         most = UNLIMITED if size is None else size
-    return start, most, 0 if most == UNLIMITED else most, fixed
+    return min(start, most), most, 0 if most == UNLIMITED else most, fixed

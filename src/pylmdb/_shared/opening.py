@@ -45,6 +45,7 @@ _REFUSALS = (
 )  # fmt: skip
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _REGULAR = "the data file must be a regular file, and the lock file one that is not a link"
+_PATH = "check the path"
 _ALONE = "if no other process uses the files, open them with lock=False"
 _TO_READ = "if no process writes meanwhile, readonly=True, lock=False reads the files"
 
@@ -129,7 +130,9 @@ def _check_missing(options: Options, code: int) -> None:
         raise _refused(given, code, problem)
     if os.path.isdir(path if options.subdir else os.path.dirname(path)):
         if options.readonly:
-            raise no_files(_data_name(options), "does not exist, and readonly=True creates no file")
+            raise no_files(
+                _data_name(options), "does not exist, and readonly=True creates no file", _PATH
+            )
     elif os.path.exists(path):
         hint = "leave subdir out to open either"
         raise _refused(given, code, "is a file, but subdir=True means a directory", hint)
@@ -138,9 +141,9 @@ def _check_missing(options: Options, code: int) -> None:
     elif not os.path.isdir(os.path.dirname(path)):
         raise no_parent(given, path)
     elif options.readonly:
-        raise no_files(given, "does not exist, and readonly=True creates no directory")
+        raise no_files(given, "does not exist, and readonly=True creates no directory", _PATH)
     elif not options.create:
-        raise no_files(given, "does not exist, and create=False creates no directory")
+        raise no_files(given, "does not exist, and create=False creates no directory", _PATH)
     else:  # it existed a moment ago
         raise RetryError(no_files(given, "is being removed by another process"))
 

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: MIT
 """pylmdb for asyncio: :func:`wrap` an environment, and await its operations.
 
->>> aenv = pylmdb.aio.wrap(pylmdb.open("/tmp/example"))
+The examples can be typed at the prompt of ``python -m asyncio``, after ``import pylmdb``.
+
+>>> aenv = pylmdb.aio.wrap(pylmdb.open("example"))
 >>> async with aenv.begin(write=True) as txn:
 ...     await txn.put(b"key", b"value")
+True
 >>> await aenv.put(b"other", b"value")   # shares its commit with other tasks
->>> await aenv.get(b"key")
-b'value'
+True
+>>> await pylmdb.aio.dump(aenv, "text")  # in a thread
+2
+>>> (await pylmdb.aio.verify("example")).ok
+True
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from functools import partial, wraps
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakKeyDictionary
 
@@ -26,7 +32,7 @@ from ..writer.group_commit import put_operation
 from .cursor import AsyncCursor
 from .executors import YIELD_INTERVAL, InlineExecutor, TransactionExecutor
 from .loop_state import CommitBatcher, LoopState
-from .methods import AwaitableContext, Wrapper
+from .methods import AwaitableContext, Wrapper, documented_by
 from .transaction import AsyncTransaction
 from .whole_files import (
     backup,
@@ -76,6 +82,10 @@ def wrap(
 ) -> AsyncEnvironment:
     """Return an :class:`AsyncEnvironment`.
 
+    >>> aenv = pylmdb.aio.wrap(pylmdb.open("example"), max_pending=64)
+    >>> (await aenv.stat()).entries
+    0
+
     :param env: as for :class:`AsyncEnvironment`, and so are ``executor``, ``inline`` and
         ``max_pending``.
     """
@@ -88,7 +98,7 @@ def _in_thread(
     """Make an asynchronous method of one of Environment that may take long or wait."""
     name = method.__name__
 
-    @wraps(method)
+    @documented_by(method)
     async def coroutine(self: AsyncEnvironment, /, *args: P.args, **kwargs: P.kwargs) -> T:
         given = (*args, *kwargs.values())
         executors = [each._executor for each in given if isinstance(each, AsyncTransaction)]
@@ -106,7 +116,7 @@ def _direct(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[An
     """Make a method, which is not awaited, of one of Environment."""
     name = method.__name__
 
-    @wraps(method)
+    @documented_by(method)
     def function(self: AsyncEnvironment, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call: Callable[P, T] = getattr(self._wrapped, name)
         return call(*args, **kwargs)
@@ -124,6 +134,16 @@ class AsyncEnvironment(Wrapper):
     can.
 
     As a context manager (``async with``) it closes the environment at the end of the block.
+
+    >>> aenv = pylmdb.aio.wrap(pylmdb.open("fruit"))
+    >>> await aenv.put(b"apple", b"red")
+    True
+    >>> async with aenv.begin(write=True) as txn:
+    ...     await txn.put(b"banana", b"yellow")
+    True
+    >>> async with aenv.begin() as txn:
+    ...     await txn.range(values=False)
+    [b'apple', b'banana']
 
     :param env: an open :class:`pylmdb.Environment`.
     :param executor: a :class:`concurrent.futures.Executor` for batches and other long
@@ -282,6 +302,10 @@ class AsyncEnvironment(Wrapper):
         Write transactions of one event loop run one at a time, first come, first served.  All
         operations of a write transaction run on one thread.
 
+        >>> async with aenv.begin(write=True) as txn:
+        ...     await txn.delete(b"apple")
+        True
+
         :param db: the default database of the transaction's operations; the main one if None.
         :param parent: a write transaction; the new one is nested in it.
         :param write: True for a write transaction.
@@ -305,7 +329,7 @@ class AsyncEnvironment(Wrapper):
             begin = partial(self._wrapped.begin, db, None, bool(write), buffers, **options)
             if write:
                 state = self._state()
-                txn, txn_id = await state.begin(begin, timeout)
+                txn, txn_id = await state.begin(self._wrapped, begin, timeout)
                 return AsyncTransaction(txn, state.worker, txn_id, state=state)
             txn = begin()
             executor: TransactionExecutor = InlineExecutor(self._pool, self._inline)
@@ -325,6 +349,9 @@ class AsyncEnvironment(Wrapper):
         self, key: BytesLike, default: object = None, db: Database | None = None
     ) -> object:
         """Return the last committed value of ``key``, or ``default`` if the key does not exist.
+
+        >>> await aenv.get(b"apple"), await aenv.get(b"plum", b"none")
+        (b'red', b'none')
 
         :param db: the database; the main one by default.
 
@@ -358,6 +385,9 @@ class AsyncEnvironment(Wrapper):
 
         All values are of one snapshot.  They are read in a thread.  ``mdb_get``.
 
+        >>> await aenv.get_many([b"banana", b"plum"])
+        [b'yellow', None]
+
         :param default: the value for keys that do not exist.
         :param db: the database; the main one by default.
         """
@@ -387,6 +417,10 @@ class AsyncEnvironment(Wrapper):
         is on disk.  An error is raised only in the task that caused it.  If the task is
         cancelled, the write may or may not be made.
 
+        >>> import asyncio
+        >>> await asyncio.gather(aenv.put(b"cherry", b"red"), aenv.put(b"plum", b"blue"))
+        [True, True]
+
         :param key: a non-empty key; bytes or another buffer.  It is copied when the call begins.
         :param value: bytes or another buffer.  It is copied when the call begins.
         :param db: the database; the main one by default.
@@ -412,6 +446,9 @@ class AsyncEnvironment(Wrapper):
 
         It shares commits as :meth:`put` does, and raises the same errors.
 
+        >>> await aenv.delete(b"apple"), await aenv.delete(b"apple")
+        (True, False)
+
         :param value: the duplicate to delete; None for all values of the key.
         :param db: the database; the main one by default.
 
@@ -428,6 +465,11 @@ class AsyncEnvironment(Wrapper):
         If the function raises, none of its changes are committed.  It shares commits as
         :meth:`put` does, and raises the same errors.  It may be called more than once;
         :meth:`pylmdb.writer.Writer.call` says when.
+
+        >>> def rename(txn):
+        ...     return txn.put(b"new", txn.pop(b"apple"))
+        >>> await aenv.call(rename)
+        True
         """
         if not callable(function):
             raise TypeError(f"function must be callable, not {type(function).__name__}")
@@ -459,6 +501,14 @@ class AsyncEnvironment(Wrapper):
 
         Other tasks run meanwhile; no thread is used.  See :meth:`pylmdb.Environment.wait`.
 
+        >>> import asyncio
+        >>> waiting = asyncio.create_task(aenv.wait(timeout=60))
+        >>> await asyncio.sleep(0)
+        >>> await aenv.put(b"news", b"1")
+        True
+        >>> await waiting == (await aenv.info()).last_txnid
+        True
+
         :param after: the number of the transaction that the program knows; None: the newest one.
         :param timeout: how many seconds to wait; None for no limit.
         :return: the number of the newest transaction.
@@ -476,6 +526,14 @@ class AsyncEnvironment(Wrapper):
 
         Each step waits as :meth:`wait` does.  Several commits between two steps count as one, the
         newest.
+
+        >>> seen = (await aenv.info()).last_txnid
+        >>> await aenv.put(b"news", b"1")
+        True
+        >>> async for number in aenv.commits(seen):
+        ...     print(number - seen)
+        ...     break
+        1
 
         :param after: the number of the transaction that the program knows; None: the newest one
             at the time of this call.

@@ -35,6 +35,14 @@ class AsyncCursor(Wrapper, Generic[ValueT]):
     transaction records are fetched in batches, so the cursor's position is ahead of the loop.
 
     As a context manager (``async with``) it is closed at the end of the block.
+
+    >>> aenv = pylmdb.aio.wrap(pylmdb.open("fruit"))
+    >>> txn = await aenv.begin(write=True)
+    >>> cursor = await txn.cursor()
+    >>> await cursor.putmulti([(b"apple", b"red"), (b"banana", b"yellow")])
+    (2, 2)
+    >>> await cursor.set_range(b"b"), cursor.item()
+    (True, (b'banana', b'yellow'))
     """
 
     __slots__ = ("_executor", "_txn", "_wrapped")

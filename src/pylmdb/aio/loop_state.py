@@ -13,6 +13,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from .._core_rules import writer_gate
 from .._core_rules.writer_gate import Deadline
 from ..errors import BusyError, ClosedError, LockTimeoutError
 from ..writer.group_commit import Operation
@@ -22,6 +23,7 @@ from .fair_lock import FairLock, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..environment import Environment
     from ..transaction import Transaction
     from ..writer.queue import WriteQueue
 
@@ -60,15 +62,15 @@ class LoopState:
             )
 
     async def begin(
-        self, begin: Callable[..., Transaction[Any]], timeout: float | None
+        self, env: Environment, begin: Callable[..., Transaction[Any]], timeout: float | None
     ) -> tuple[Transaction[Any], int]:
         """Wait for the write lock, and call ``begin(timeout=)`` in the worker thread.
 
         :return: the transaction and its ID.
         """
         self.refuse_self_wait("begin")
-        pending = _PendingBegin(begin, Deadline(timeout))
-        await self.write_lock.acquire(timeout)
+        pending = _PendingBegin(env, begin, timeout)
+        await self._wait(pending)
         self.writing_task = asyncio.current_task()
         try:
             worker = self.worker
@@ -84,31 +86,51 @@ class LoopState:
             raise
         return found
 
+    async def _wait(self, pending: _PendingBegin) -> None:
+        """Wait for the write lock of the loop."""
+        if not self.write_lock.locked:
+            await self.write_lock.acquire()
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(writer_gate.LONG_WAIT, pending.log_wait_for_task)
+        try:
+            await self.write_lock.acquire(pending.timeout)
+        finally:
+            timer.cancel()
+
     def release(self) -> None:
         """Release the write lock after a write transaction has ended in the worker thread."""
         self.writing_task = None
         self.write_lock.release()
 
 
-class _PendingBegin:
-    """A write transaction that is being begun, and can be cancelled."""
+class _PendingBegin(Deadline):
+    """A write transaction that is being begun, which ends when it is cancelled."""
 
-    def __init__(self, begin: Callable[..., Transaction[Any]], deadline: Deadline) -> None:
-        self._begin, self._deadline = begin, deadline
+    __slots__ = ("_begin", "_env", "_txn", "cancelled")
+
+    def __init__(
+        self, env: Environment, begin: Callable[..., Transaction[Any]], timeout: float | None
+    ) -> None:
+        super().__init__(timeout)
+        self._env, self._begin = env, begin
         self._txn: Transaction[Any] | None = None
         self.cancelled = False
 
     def run(self) -> tuple[Transaction[Any], int]:
-        """Begin.  Runs in the worker thread, and checks ``cancelled`` at short intervals."""
-        while True:
-            try:
-                txn = self._txn = self._begin(timeout=self._deadline.slice())
-            except LockTimeoutError:
-                if self.cancelled:
-                    raise
-                self._deadline.check()
-            else:
-                return txn, txn.id()
+        """Begin.  Runs in the worker thread, and calls check() at short intervals."""
+        txn = self._txn = self._begin(timeout=self)
+        return txn, txn.id()
+
+    def check(self) -> None:
+        """Raise LockTimeoutError after the deadline, and also when it was cancelled."""
+        if self.cancelled:
+            raise LockTimeoutError("begin: cancelled")
+        super().check()
+
+    def log_wait_for_task(self) -> None:
+        """Log that another task of the loop has the write lock for long."""
+        self.log_wait(self._env, "another task")
 
     def undo(self) -> None:
         """Abort the transaction, if it was begun.  Runs in the worker thread."""

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
 T = TypeVar("T")
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+def without_examples(text: str | None) -> str | None:
+    """Return a docstring without its examples, which do not await."""
+    if text is None:
+        return None
+    return "\n\n".join(each for each in text.split("\n\n") if not each.lstrip().startswith(">>>"))
+
+
+def documented_by(method: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Return a decorator that gives a function the signature and docstring of a method."""
+
+    def adopt(function: Function) -> Function:
+        wraps(method)(function)  # it changes the function, and returns it
+        function.__doc__ = without_examples(method.__doc__)
+        return function
+
+    return adopt
 
 
 def short_call(
@@ -28,7 +47,7 @@ def short_call(
     """Make an asynchronous method of one that takes microseconds; it runs at once if possible."""
     name = method.__name__
 
-    @wraps(method)
+    @documented_by(method)
     async def coroutine(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call: Callable[P, T] = getattr(self._wrapped, name)
         if self._executor.can_run_inline():
@@ -44,7 +63,7 @@ def long_call(
     """Make an asynchronous method of one that may take long; it runs in a thread."""
     name = method.__name__
 
-    @wraps(method)
+    @documented_by(method)
     async def coroutine(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call: Callable[P, T] = getattr(self._wrapped, name)
         return await self._executor.run_long(call, *args, **kwargs)
@@ -56,7 +75,7 @@ def blocking_call(method: Callable[Concatenate[Any, P], T]) -> Callable[Concaten
     """Make a method that is not awaited."""
     name = method.__name__
 
-    @wraps(method)
+    @documented_by(method)
     def function(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call: Callable[P, T] = getattr(self._wrapped, name)
         return self._executor.run_blocking(lambda: call(*args, **kwargs))
@@ -70,7 +89,7 @@ def record_iteration(
     """Make a method that returns :class:`Records`."""
     name = method.__name__
 
-    @wraps(method)
+    @documented_by(method)
     def function(self: Wrapper, /, *args: P.args, **kwargs: P.kwargs) -> Records[Any]:
         return Records(self._executor, lambda: getattr(self._wrapped, name)(*args, **kwargs))
 

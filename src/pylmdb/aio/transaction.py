@@ -41,6 +41,15 @@ class AsyncTransaction(Wrapper, Generic[ValueT]):
     As a context manager (``async with``) it commits when the block ends, and aborts when
     the block raises or its task is cancelled.  A transaction that is no longer referenced is
     aborted.
+
+    >>> aenv = pylmdb.aio.wrap(pylmdb.open("fruit"))
+    >>> txn = await aenv.begin(write=True)     # the examples of the methods continue here
+    >>> await txn.put(b"apple", b"red"), await txn.put(b"banana", b"yellow")
+    (True, True)
+    >>> async for key, value in txn.range():
+    ...     print(key)
+    b'apple'
+    b'banana'
     """
 
     __slots__ = ("__weakref__", "_executor", "_loop", "_parent", "_state", "_txn_id", "_wrapped")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import tools
 from .._base.progress import stoppable
 from ..environment import Environment
+from .methods import without_examples
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
@@ -151,7 +152,7 @@ def _coroutine(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         return await _Call().run(partial(function, *given, **named))
 
     coroutine.__module__ = "pylmdb.aio"
-    coroutine.__doc__ = f"{(function.__doc__ or '').rstrip()}{_NOTE}"
+    coroutine.__doc__ = f"{(without_examples(function.__doc__) or '').rstrip()}{_NOTE}"
     return coroutine
 
 

@@ -3,12 +3,14 @@
 
 The array methods are those of Transaction, Cursor and Environment.
 
-    >>> env = pylmdb.open("/tmp/vectors")
+    >>> import numpy
+    >>> env = pylmdb.open("vectors")
     >>> with env.begin(write=True) as txn:
-    ...     txn.put_array(b"one", numpy.arange(3))
     ...     txn.put_arrays(range(1000), numpy.random.rand(1000, 512), key_format="%08d")
+    1000
     >>> with env.begin() as txn:
-    ...     batch = txn.take([7, 3, 5], "f8", (512,), key_format="%08d")
+    ...     txn.take([7, 3, 5], "f8", (512,), key_format="%08d").shape
+    (3, 512)
 """
 
 from __future__ import annotations
@@ -34,6 +36,10 @@ def dumps(array: ArrayLike) -> bytes:
     """Return an array in ``.npy`` format (version 1.0; 3.0 if a field's name needs it).
 
     :func:`loads` and ``numpy.load`` read it.  It is not padded, so the data is not aligned.
+
+    >>> import numpy
+    >>> pylmdb.arrays.loads(pylmdb.arrays.dumps(numpy.arange(3)))
+    array([0, 1, 2])
 
     :param array: of any shape and any dtype without Python objects.  Fortran order is kept; other
         strides become C order.

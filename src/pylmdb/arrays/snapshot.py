@@ -103,6 +103,15 @@ class Snapshot:
     It takes 16 bytes of memory for each record, and 4 bytes more if keys have several sizes, and 4
     if values have.
 
+    >>> import numpy
+    >>> env = pylmdb.open("vectors")
+    >>> with env.begin(write=True) as txn:
+    ...     txn.put_arrays(range(100), numpy.arange(100.0), key_format="%08d")
+    100
+    >>> snapshot = env.snapshot()
+    >>> len(snapshot), snapshot.key(7), snapshot.key(-1)
+    (100, b'00000007', b'00000099')
+
     :param env: the :class:`Environment`.
     :param db: the :class:`Database`; None for the main one.
 
@@ -260,6 +269,9 @@ class Snapshot:
         threads: int = 1,
     ) -> NDArray[Any]:
         """Copy values, by number, into one array.  The GIL is released.
+
+        >>> snapshot.take(numpy.array([7, -1]), "f8")
+        array([ 7., 99.])
 
         :param numbers: integers of shape ``(n,)``; a negative one counts from the end.
         :param dtype: of the result.  A value holds the bytes of an array of this dtype and

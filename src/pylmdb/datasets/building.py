@@ -71,6 +71,14 @@ def build(
     them by the parts of the items, and in key order within each part.  An exception of ``func`` is
     raised here, and no file is left.
 
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from pylmdb import datasets
+    >>> def record(number):
+    ...     return b"%08d" % number, bytes(number)
+    >>> with ThreadPoolExecutor(2) as threads:             # by default processes
+    ...     datasets.build(range(10), record, "built", executor=threads, progress=None)
+    10
+
     :param items: the arguments of ``func``; an iterable is made a list.
     :param func: a function that pickles, if workers are processes: one that a module defines, or
         :func:`functools.partial` of one.

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 def to_dask_bag(dataset: Dataset, partitions: int | None = None) -> Bag:
     """Return the samples as a ``dask.bag.Bag``, in their order.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> bag = datasets.to_dask_bag(datasets.Dataset("numbers"), partitions=2)
+    >>> bag.count().compute(scheduler="threads")
+    10
+
     :param dataset: the Dataset to read.
     :param partitions: how many partitions the bag has, at most; None for the number of shards.
     :raises InvalidParameterError: ``partitions`` is less than 1.
@@ -39,6 +47,14 @@ def to_dask_bag(dataset: Dataset, partitions: int | None = None) -> Bag:
 
 def to_dask_array(dataset: Dataset, partitions: int | None = None) -> Array:
     """Return the samples, which are arrays of one dtype and shape, as a ``dask.array.Array``.
+
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> array = datasets.to_dask_array(datasets.Dataset("numbers"), partitions=2)
+    >>> int(array.sum().compute(scheduler="threads"))
+    90
 
     :param dataset: the Dataset to read.  Its ``dtype`` and ``shape`` are those of a sample; without
         them, those of the first value in ``.npy`` format are.

@@ -48,6 +48,14 @@ class Dataset(Generic[SampleT]):
     programs may write to the files meanwhile: a sample that was removed raises NotFoundError, and
     only a new Dataset has samples that were added.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> dataset = datasets.Dataset("numbers")
+    >>> len(dataset), dataset[3], len(dataset[2:5])
+    (10, array([3, 3]), 3)
+
     :param path: a file or directory as for :class:`pylmdb.Environment`; a directory of such shards,
         or a pattern for :mod:`glob`, both in the order of the names; or a list of these, in the
         order of the list.
@@ -220,6 +228,10 @@ class Dataset(Generic[SampleT]):
 
         Each sample is in one part.  The lengths of parts differ by at most one.
 
+        >>> part = dataset.split(0, 4)     # of the first of four workers
+        >>> [int(sample[0]) for sample in part]
+        [0, 4, 8]
+
         :param rank: the number of the worker, from 0 to ``world - 1``.
         :param world: the number of workers.
         :raises InvalidParameterError: ``rank`` is out of range.
@@ -233,6 +245,10 @@ class Dataset(Generic[SampleT]):
 
     def random_split(self, fractions: Sequence[float], seed: int = 0) -> list[Self]:
         """Split the samples into random parts, such as for training and validation.
+
+        >>> training, validation = dataset.random_split([0.8, 0.2], seed=1)
+        >>> len(training), len(validation)
+        (8, 2)
 
         :param fractions: the size of each part as a fraction of the samples; they add up to at
             most 1.

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Encode and decode Caffe's ``Datum`` messages, without protobuf and Caffe.
 
->>> value = datum.encode(image, label=3)      # uint8 of shape (channels, height, width)
->>> image, label = datum.decode(value)        # shares the memory of value
+>>> import numpy
+>>> from pylmdb.datasets import datum
+>>> value = datum.encode(numpy.zeros((3, 8, 8), "u1"), label=7)    # (channels, height, width)
+>>> image, label = datum.decode(value)                             # shares the memory of value
+>>> image.shape, label
+((3, 8, 8), 7)
 
 A Datum is a protocol buffer with the fields channels = 1, height = 2, width = 3, data = 4, label =
 5, float_data = 6 and encoded = 7.  Messages have the same bytes as those that the protobuf runtime

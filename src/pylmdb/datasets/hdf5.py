@@ -65,6 +65,13 @@ def from_hdf5(
     ``train/images``.  Attributes are stored in the database ``__attributes__``.  Links to other
     paths and files are not followed.
 
+    >>> import h5py
+    >>> from pylmdb import datasets
+    >>> with h5py.File("file.h5", "w") as file:
+    ...     file["images"] = [[1, 2], [3, 4]]
+    >>> datasets.from_hdf5("file.h5", "packed", data="images")
+    2
+
     :param source: the HDF5 file.
     :param path: the file or directory to write.
     :param data: the path of a data set, shape ``(n, ...)``, whose rows are the samples.
@@ -258,6 +265,13 @@ def to_hdf5(
     Without ``data`` each sample is a data set, and its key is the path.  Bytes become a data set of
     uint8.  A label becomes the attribute ``label``.  Attributes and groups that :func:`from_hdf5`
     stored are restored.
+
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> datasets.to_hdf5("numbers", "file.h5", data="numbers")
+    10
 
     :param source: the path of a data set, or a :class:`Dataset`.
     :param dest: the file to write.  It appears when it is complete.

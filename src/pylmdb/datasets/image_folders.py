@@ -54,6 +54,16 @@ def to_image_folder(
     content gives the extension.  A label that is a number becomes a folder, if the key names none.
     Labels that are text are written to ``labels.txt``, which :func:`from_image_list` reads.
 
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from pylmdb import datasets
+    >>> Path("photos/cat").mkdir(parents=True)
+    >>> Image.new("RGB", (8, 8)).save("photos/cat/1.png")
+    >>> datasets.from_image_folder("photos", "packed").samples
+    1
+    >>> datasets.to_image_folder("packed", "exported", names="number")
+    1
+
     :param source: the path of a data set, or a :class:`Dataset`.
     :param root: the folder, which is made if it does not exist.  No file in it is overwritten.
     :param names: ``"key"``; or ``"number"`` to name all files by numbers.
@@ -164,6 +174,13 @@ def convert(
 
     Values and labels are those of the source: a :class:`Dataset` with another ``decode`` or
     ``transform`` changes them.  Keys are kept if names are keys in the new layout.
+
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> datasets.convert("numbers", "converted", layout="numbered")
+    10
 
     :param source: the path of a data set, or a :class:`Dataset`.
     :param path: the file or directory to write.

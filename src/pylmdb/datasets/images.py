@@ -39,6 +39,10 @@ EXTENSIONS = (
 class ImageFile(NamedTuple):
     """An image file to pack.
 
+    >>> from pylmdb import datasets
+    >>> datasets.ImageFile("photos/1.png", name="first", label=3)
+    ImageFile(path='photos/1.png', name='first', label=3)
+
     :param path: of the file.
     :param name: makes the key; with ``/`` between folders.
     :param label: an int; a str for ``layout="ocr"``; None for no label.  With ``labels_path``, the
@@ -84,6 +88,15 @@ def from_images(
     **options: Unpack[WriterOptions],
 ) -> Packed:
     """Pack image files, as they are or decoded, in the order of ``items``.
+
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from pylmdb import datasets
+    >>> Path("photos/cat").mkdir(parents=True)
+    >>> Image.new("RGB", (8, 8)).save("photos/cat/1.png")
+    >>> files = [datasets.ImageFile("photos/cat/1.png", name="first", label=3)]
+    >>> datasets.from_images(files, "packed", layout="datum").samples
+    1
 
     :param items: the files.
     :param path: the file or directory to write.
@@ -208,6 +221,14 @@ def from_image_folder(
 
     Links to files are followed; links to folders are not.
 
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from pylmdb import datasets
+    >>> Path("photos/cat").mkdir(parents=True)
+    >>> Image.new("RGB", (8, 8)).save("photos/cat/1.png")
+    >>> datasets.from_image_folder("photos", "packed", layout="datum")
+    Packed(samples=1, skipped=[], classes=['cat'])
+
     :param root: the folder.
     :param path: the file or directory to write.
     :param labels: ``"folders"`` to number the folders in ``root`` in the order of their names; the
@@ -260,6 +281,16 @@ def from_image_list(
     integer after the last space.  With ``layout="ocr"`` the label is text: it follows the first
     tab, or the first space if the line has no tab.  With ``labels="images"`` the label is the path
     of a label image, such as a mask for segmentation: images and label images go to two files.
+
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from pylmdb import datasets
+    >>> Path("photos/cat").mkdir(parents=True)
+    >>> Image.new("RGB", (8, 8)).save("photos/cat/1.png")
+    >>> Path("list.txt").write_text("cat/1.png 3")
+    11
+    >>> datasets.from_image_list("list.txt", "packed", root="photos", layout="datum").samples
+    1
 
     :param list_file: the text file, in UTF-8.
     :param path: the file or directory to write.

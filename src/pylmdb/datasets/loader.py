@@ -54,6 +54,14 @@ class Loader(Generic[BatchT]):
     left early keeps no thread and no snapshot.  An exception in a thread is raised by the
     loop, in place of the batch.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> loader = datasets.Loader(datasets.Dataset("numbers"), 4, shuffle=True, seed=1)
+    >>> [batch.shape for batch in loader]
+    [(4, 2), (4, 2), (2, 2)]
+
     :param dataset: the Dataset to read.
     :param batch_size: how many samples a batch has, at least 1.
     :param shuffle: True for another random order in each epoch.  ``"blocks"`` for a random order

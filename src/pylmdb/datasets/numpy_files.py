@@ -60,6 +60,12 @@ def from_npz(
     Without ``data`` each array is a sample, and its name is the key.  One sample at a time is in
     memory, or with ``data`` some rows, besides the batch of the Writer.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> numpy.savez("arrays.npz", images=numpy.zeros((5, 8, 8)), labels=numpy.arange(5))
+    >>> datasets.from_npz("arrays.npz", "packed", data="images")
+    5
+
     :param source: the archive, as ``numpy.savez`` or ``savez_compressed`` writes it.  Pickled
         objects in it are refused.
     :param path: the file or directory to write.
@@ -150,6 +156,15 @@ def to_npz(
     Without ``data`` each sample is an array of the archive, and its key is the name.  One sample
     at a time is in memory.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> datasets.to_npz("numbers", "arrays.npz", data="numbers")
+    10
+    >>> numpy.load("arrays.npz")["numbers"].shape
+    (10, 2)
+
     :param source: the path of a data set, or a :class:`Dataset`.
     :param dest: the file to write.  It appears when it is complete.
     :param data: the name of one array for all samples, shape ``(n, *shape)``.
@@ -217,6 +232,12 @@ def from_memmap(
 ) -> int:
     """Import the rows of an array in a file.  The file is memory-mapped, not read as a whole.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> numpy.save("rows.npy", numpy.zeros((5, 8)))
+    >>> datasets.from_memmap("rows.npy", "packed", headers=False)
+    5
+
     :param source: a ``.npy`` file; with ``dtype``, a raw file of elements without a header.
     :param path: the file or directory to write.
     :param labels: a ``.npy`` file of the labels of the rows, shape ``(n,)``.
@@ -282,6 +303,15 @@ def to_memmap(
     """Export samples, which are arrays of one dtype and shape, to the rows of a ``.npy`` file.
 
     ``numpy.load(dest, mmap_mode="r")`` maps it.
+
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> with datasets.Writer("numbers") as writer:
+    ...     ordinals = [writer.append(numpy.full(2, number)) for number in range(10)]
+    >>> datasets.to_memmap("numbers", "rows.npy")
+    10
+    >>> numpy.load("rows.npy", mmap_mode="r").shape
+    (10, 2)
 
     :param source: the path of a data set, or a :class:`Dataset`.
     :param dest: the file to write, of shape ``(n, *shape)``.  It appears when it is

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writer: writes samples to an LMDB file, from many threads, in batches.
-
->>> with Writer("faces", layout="datum") as writer:
-...     for image, label in samples:
-...         writer.append(image, label)
-"""
+"""Writer: writes samples to an LMDB file, from many threads, in batches."""
 
 from __future__ import annotations
 
@@ -69,6 +64,14 @@ class Writer:
     As a context manager the writer closes itself at the end of the block.  When the block raises,
     samples that were added before are still written; with ``exist="replace"`` nothing is replaced.
 
+    >>> import numpy
+    >>> from pylmdb import datasets
+    >>> writer = datasets.Writer("features", progress=None)   # mostly in a with block
+    >>> writer.append(numpy.zeros(3), name="first")           # the number of the sample
+    0
+    >>> writer.flush(), len(writer)
+    (None, 1)
+
     :param path: a file or directory as for :class:`pylmdb.Environment`.
     :param commit_every: samples per commit, at least 1; ``"auto"`` for 32 MiB, 100,000 records or 5
         seconds, whichever comes first.
@@ -81,7 +84,7 @@ class Writer:
     :param layout: how :meth:`append` stores samples: ``"plain"``, one record per sample, by name or
         number; ``"datum"`` or ``"caffe"``, Caffe's Datum messages; ``"numbered"``,
         ``"folder2lmdb"``, ``"ocr"``, ``"basicsr"`` or ``"mmsr"``, as the projects of these names
-        read them.  docs/datasets.md has the table.
+        read them.  docs/how-to/datasets.md has the table.
     :param key_format: the format that makes a key of a number, such as ``"%08d"``, the default, or
         ``"%010d"``.  For the layouts ``"plain"`` and ``"datum"``.
     :param total: how many samples will be added, for ``progress``.
@@ -173,6 +176,10 @@ class Writer:
     def append(self, value: Value, label: Label = None, name: str | bytes | None = None) -> int:
         """Add a sample after the others.
 
+        >>> writer.append(b"any bytes"), writer.append(numpy.ones(2), name="named")
+        (1, 2)
+        >>> writer.close()
+
         :param value: bytes, such as the content of an image file; or an array, which is stored in
             ``.npy`` format or as the layout stores arrays.  It is copied.
         :param label: an int; with ``layout="ocr"`` a str.  None for no label.
@@ -192,6 +199,11 @@ class Writer:
 
     def write(self, key: bytes, value: Value) -> None:
         """Add a sample with a given key, or replace the value of that key.
+
+        >>> writer.write(b"key", b"value")
+        >>> writer.close()
+        >>> datasets.Dataset("features").keys()
+        [b'first', b'key']
 
         :param key: of bytes.
         :param value: as for :meth:`append`.

@@ -264,8 +264,9 @@ static inline PyObject *PyLMDB_View(PyLMDB_Hold *hold, const PyLMDB_Value *value
     return PyLMDB_api->view(hold, value);
 }
 
-/* Raise the exception for a code that the last failed function of this hold has returned, with
- * the operation, the key and the sizes in its message; returns NULL. */
+/* Raise the exception for a code that the last failed function of this hold has returned.  Its
+ * message has the operation, and the database, the key or the sizes that it is about.  Returns
+ * NULL. */
 static inline PyObject *PyLMDB_SetError(PyLMDB_Hold *hold, int code)
 {
     return PyLMDB_api->set_error(hold, code);
@@ -329,7 +330,8 @@ static inline int PyLMDB_MoveCursor(PyLMDB_Cursor *cursor, enum PyLMDB_Movement 
 }
 
 /* Delete the record under the cursor, or all values of its key.  The cursor moves to the next
- * record: PYLMDB_GET_CURRENT reads it, and PYLMDB_NEXT moves on from it. */
+ * record: PYLMDB_GET_CURRENT reads it, and PYLMDB_NEXT moves on from it.  PYLMDB_NOTFOUND: the cursor
+ * has no position. */
 static inline int PyLMDB_DeleteAtCursor(PyLMDB_Cursor *cursor, int all_values)
 {
     return PyLMDB_api->cursor_delete(cursor, all_values);

@@ -20,7 +20,7 @@ from ..database import Database
 from ..environment import Environment
 from ..errors import IncompatibleError, ReadonlyError, closed
 from .opening import CLOSED, ExistingTransaction, open_environment
-from .ordered import Ordered
+from .unions import Unions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ _BATCH_SIZE = 1000
 
 
 @adopt_methods
-class Map(Ordered[K, V]):
+class Map(Unions[K, V]):
     """A database as a mutable mapping that is sorted by key.
 
     It has the methods of a dict, and :meth:`range`, :meth:`prefix`, :meth:`first`,
@@ -76,6 +76,11 @@ class Map(Ordered[K, V]):
     :meth:`transaction` combines many operations in one transaction.  Any thread may use a Map
     at any time.  Like its :class:`Environment`, it can be used in a forked child, and can be
     pickled.
+
+    >>> prices = pylmdb.Map("prices", key="str", value="json")
+    >>> prices.update(apple=12, banana=9, cherry=30)     # one transaction
+    >>> prices["apple"], len(prices), list(prices)
+    (12, 3, ['apple', 'banana', 'cherry'])
 
     :param path_or_env: the path of an environment to open, which :meth:`close` closes;
         or an open :class:`Environment`, which stays open.
@@ -263,6 +268,11 @@ class Map(Ordered[K, V]):
         bytes.  A subclass may define ``_pre_key``, ``_post_key``, ``_pre_value`` and
         ``_post_value``, as in lmdbm.
 
+        >>> names = pylmdb.Map.open("names", "c")
+        >>> names["key"] = "value"
+        >>> names["key"]
+        b'value'
+
         :param file: the path of the environment.
         :param flag: as for :class:`Map`.
         :param mode: the permissions of new files.
@@ -396,11 +406,10 @@ class Map(Ordered[K, V]):
     # -- transactions -----------------------------------------------------------------
 
     def transaction(self, *, timeout: float | None = None) -> Transaction[bytes]:
-        """Begin a write transaction for a ``with`` block::
+        """Begin a write transaction for a ``with`` block.
 
-            with m.transaction():
-                m["a"] -= 1
-                m["b"] += 1
+        >>> with prices.transaction():
+        ...     prices["apple"], prices["banana"] = prices["banana"], prices["apple"]
 
         Until its end all operations of this thread, on this Map and on other Maps of the
         environment, are part of the transaction.  Only they see its changes.  It is committed
@@ -489,7 +498,11 @@ class Map(Ordered[K, V]):
     @overload
     def get(self, key: K, default: T) -> V | T: ...
     def get(self, key: K, default: object = None) -> object:
-        """Return the value of a key, or ``default`` if it does not exist.  ``mdb_get``."""
+        """Return the value of a key, or ``default`` if it does not exist.  ``mdb_get``.
+
+        >>> prices.get("apple"), prices.get("plum", 0)
+        (12, 0)
+        """
         value = self._lookup(key)
         if value is None:
             return default
@@ -530,6 +543,9 @@ class Map(Ordered[K, V]):
     def pop(self, key: K, default: object = _REQUIRED) -> object:
         """Delete a key and return its value, or return ``default`` if it does not exist.
 
+        >>> prices.pop("apple"), prices.pop("apple", None)
+        (12, None)
+
         :raises KeyError: the key does not exist, and no ``default`` is given.
 
         ``mdb_cursor_del``.
@@ -560,7 +576,10 @@ class Map(Ordered[K, V]):
         return item
 
     def setdefault(self, key: K, default: Any = None) -> Any:
-        """Return the value of a key.  If it does not exist, store and return ``default``.
+        """Return the value of a key; if it does not exist, store and return ``default``.
+
+        >>> prices.setdefault("apple", 0), prices.setdefault("plum", 8)
+        (12, 8)
 
         ``mdb_get``, ``mdb_put``.
         """
@@ -578,6 +597,9 @@ class Map(Ordered[K, V]):
 
         A key that does not exist counts as 0.  No other thread or process can write in between.
         The codec must store numbers: ``value="json"``, ``"pickle"`` or a pair of functions.
+
+        >>> prices.increment("apple"), prices.increment("plum", 5)
+        (13, 5)
 
         :param by: the number to add; negative to subtract.
         :raises TypeError: the value or ``by`` is not a number.
@@ -615,6 +637,8 @@ class Map(Ordered[K, V]):
         The pairs of an iterator are stored one by one, so the iterator sees the earlier ones.
         A mapping, a list or a tuple is stored in batches, which is faster.
 
+        >>> prices.update([("apple", 13), ("plum", 8)])
+
         :param other: the mapping, or the iterable.
         :param kwds: further records, if keys are str.
 
@@ -632,29 +656,6 @@ class Map(Ordered[K, V]):
                 for key, value in other:
                     txn.put(self._encode_key(key), self._encode_value(value), db=self._db)
             self._put_batches(cursor, kwds.items())
-
-    def _as_dict(self) -> dict[K, V]:
-        """Return the records of one snapshot."""
-        with self._reading() as txn:
-            return dict(self._decode_item(*map(bytes, each)) for each in txn.range(db=self._db))
-
-    def __or__(self, other: Mapping[KeyT, ValueT]) -> dict[K | KeyT, V | ValueT]:
-        """Return a dict with the records of both; those of ``other`` count if keys are equal."""
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return _union(self, other)
-
-    def __ror__(self, other: Mapping[KeyT, ValueT]) -> dict[K | KeyT, V | ValueT]:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return _union(other, self)
-
-    def __ior__(  # type: ignore[misc]  # typeshed ignores it for dict, too
-        self, other: SupportsKeysAndGetItem[K, V] | Iterable[tuple[K, V]]
-    ) -> Self:
-        """The same as :meth:`update`."""
-        self.update(other)
-        return self
 
     def _put_batches(self, cursor: Cursor[Any], pairs: Iterable[tuple[Any, Any]]) -> None:
         """Store pairs in batches.
@@ -688,9 +689,3 @@ class Map(Ordered[K, V]):
                 "the main database contains the named databases, which would be lost",
                 hint="use a named database for the Map, or drop the named databases",
             )
-
-
-def _union(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return a dict with the records of both; each Map is read in one snapshot."""
-    both = [each._as_dict() if isinstance(each, Map) else each for each in (first, second)]
-    return {**both[0], **both[1]}

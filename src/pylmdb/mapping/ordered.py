@@ -147,6 +147,11 @@ class Ordered(MutableMapping[K, V]):
     ) -> Iterator[tuple[K, V]]:
         """Iterate over the (key, value) pairs with ``start <= key < stop``, in order.
 
+        >>> list(prices.range("b"))
+        [('banana', 9), ('cherry', 30)]
+        >>> list(prices.range(reverse=True, limit=1))
+        [('cherry', 30)]
+
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
         :param reverse: True for the same pairs from last to first.
@@ -173,6 +178,9 @@ class Ordered(MutableMapping[K, V]):
         self, prefix: K, reverse: bool = False, *, limit: int | None = None, offset: int = 0
     ) -> Iterator[tuple[K, V]]:
         """Iterate over the (key, value) pairs whose keys begin with ``prefix``, in order.
+
+        >>> list(prices.prefix("ch"))
+        [('cherry', 30)]
 
         :param prefix: bytes or text; or a tuple, for the tuples that begin with its elements.
         :param reverse: True for the same pairs from last to first.
@@ -208,6 +216,9 @@ class Ordered(MutableMapping[K, V]):
     ) -> int:
         """Return the number of keys with ``start <= key < stop``.
 
+        >>> prices.count(), prices.count("b", "c")
+        (3, 1)
+
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
         :param prefix: instead of both: count the keys that begin with it, as :meth:`prefix`
@@ -223,6 +234,9 @@ class Ordered(MutableMapping[K, V]):
         self, start: K | None = None, stop: K | None = None, *, prefix: K | None = None
     ) -> int:
         """Delete the keys with ``start <= key < stop``; return how many there were.
+
+        >>> prices.delete_range("a", "c"), dict(prices)
+        (2, {'cherry': 30})
 
         :param start: the first key; None for the beginning.
         :param stop: the key to stop before; None for the end.
@@ -254,6 +268,9 @@ class Ordered(MutableMapping[K, V]):
     def floor(self, key: K) -> tuple[K, V] | None:
         """Return the greatest key that is not greater than ``key``, with its value, or None.
 
+        >>> prices.floor("b"), prices.floor("a")
+        (('apple', 12), None)
+
         ``MDB_SET_RANGE``, ``MDB_PREV``.
         """
         raw = self._encode_key(key)
@@ -263,6 +280,9 @@ class Ordered(MutableMapping[K, V]):
 
     def ceiling(self, key: K) -> tuple[K, V] | None:
         """Return the smallest key that is not smaller than ``key``, with its value, or None.
+
+        >>> prices.ceiling("b"), prices.ceiling("d")
+        (('banana', 9), None)
 
         ``MDB_SET_RANGE``.
         """

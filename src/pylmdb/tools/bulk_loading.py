@@ -66,6 +66,10 @@ def bulk_load(
     once.  A new environment gets its name when it is complete.  Into an existing one everything
     is written in one transaction, which begins when all records have been read.
 
+    >>> records = [(b"b", b"2"), (b"a", b"1"), (b"b", b"3")]         # or a generator
+    >>> pylmdb.bulk_load("loaded", records, on_conflict="first")
+    2
+
     :param dest: a path or an open Environment.
     :param records: an iterable of pairs of key and value.  Or a tuple of two: keys as
         :meth:`Transaction.put_arrays` takes them, and a numpy array with a row for each key.

@@ -36,6 +36,12 @@ def convert(
 
     The new environment has the same databases, flags and records, and no free pages.
 
+    >>> with pylmdb.open("fruit") as env, env.begin(write=True) as txn:
+    ...     txn.put(b"apple", b"red")
+    True
+    >>> pylmdb.convert("fruit", "newer", lib_version=1)      # the number of records
+    1
+
     :param source: a path or an open Environment; it is not changed.
     :param dest: a path that does not exist, or a directory without ``data.mdb``.
     :param lib_version: 0 for the format of LMDB 0.9, which every LMDB program reads; 1 for

@@ -43,6 +43,15 @@ def dump(
 ) -> int:
     """Write an environment as text in the format of mdb_dump, which mdb_load reads.
 
+    >>> with pylmdb.open("fruit") as env, env.begin(write=True) as txn:
+    ...     txn.put(b"apple", b"red")
+    True
+    >>> pylmdb.dump("fruit", "text", printable=True)       # the number of records
+    1
+    >>> with open("text") as file:
+    ...     " apple" in file.read()
+    True
+
     :param source: a path or an open Environment; it is read in one snapshot.
     :param file: the path of a new file, which appears when it is complete; or a file opened for
         binary writing.

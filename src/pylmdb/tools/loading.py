@@ -54,6 +54,12 @@ def load(
     Databases are created with the flags in the text.  Records in ascending order are appended,
     so that pages are full.
 
+    >>> with pylmdb.open("fruit") as env, env.begin(write=True) as txn:
+    ...     txn.put(b"apple", b"red")
+    True
+    >>> pylmdb.dump("fruit", "text"), pylmdb.load("text", "copy")
+    (1, 1)
+
     :param file: a path, or a file opened for binary reading.
     :param dest: a path or an open Environment.  A new environment gets its name when it is
         complete.  Into an existing one everything is written in one transaction.

@@ -51,6 +51,12 @@ def merge(
     the destination are appended, so pages are full and written once.  Sources of both data
     formats can be merged.
 
+    >>> for path, key in ("one", b"a"), ("two", b"b"):
+    ...     with pylmdb.open(path) as env, env.begin(write=True) as txn:
+    ...         written = txn.put(key, b"value")
+    >>> pylmdb.merge(["one", "two"], "all")                # the number of records
+    2
+
     :param sources: paths or open Environments; at least one.
     :param dest: a path, or an open Environment.  A new environment gets its name when it is
         complete.  Into an existing one everything is written in one transaction, so an error

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import compress, pairwise
@@ -25,7 +24,8 @@ from .._base.new_files import Temporary, modes_of_copy
 from .._base.owners import enter
 from .._base.progress import Reporter
 from .._environment.backup import disk_errors
-from .._environment.backup_file import Backup, Table, reading
+from .._environment.backup_file import Backup, Table
+from .._environment.backup_source import is_backup_file, is_backup_source, reading
 from .._environment.compaction import refuse_others, replace_data_file
 from .._shared.opening import no_parent
 from ..environment import Environment
@@ -40,15 +40,12 @@ from ..errors import (
 from .destination import data_file, is_new, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from os import PathLike
-    from typing import BinaryIO
+    from collections.abc import Sequence
 
+    from .._base.new_files import Path
     from .._base.progress import Progress
     from .._environment.backup_file import BackupReader, Block
-
-    Path = str | bytes | PathLike[str] | PathLike[bytes]
-    BackupSource = Path | BinaryIO | Backup
+    from .._environment.backup_source import BackupSource
 
 __all__ = ["Backup", "backup_info", "restore"]
 
@@ -70,6 +67,12 @@ def restore(
     All backups are checked first: each must continue the one before it.  The environment is written
     under another name, with every page checked, and gets its own name when it is complete and on
     disk.
+
+    >>> with pylmdb.open("fruit") as env:
+    ...     backups = [env.backup("full"), env.backup("increment", since="full")]
+    >>> restored = pylmdb.restore(["full", "increment"], "restored")
+    >>> pylmdb.verify("restored").ok
+    True
 
     :param backups: the full backup and then its increments, in their order: each a path, a
         :class:`Backup`, or a file opened for binary reading, which may be a pipe.  One full backup
@@ -97,8 +100,7 @@ def restore(
     with disk_errors("restore"), ExitStack() as stack:
         target = enter(stack, _Target(path, bool(subdir), bool(overwrite)))
         target.check()
-        readers = [stack.enter_context(reading("restore", target.seekable(stack, each)))
-                   for each in sources]  # fmt: skip
+        readers = [stack.enter_context(reading("restore", each, target.folder)) for each in sources]
         _check_chain(readers)
         readers = readers[: _how_many(readers, until)]
         found = readers[-1].info
@@ -113,6 +115,11 @@ def restore(
 @explains_keywords
 def backup_info(file: BackupSource, *, check: bool = False, progress: Progress = None) -> Backup:
     """Return what a backup is, and check that its file is whole.
+
+    >>> with pylmdb.open("fruit") as env:
+    ...     backup = env.backup("full")
+    >>> pylmdb.backup_info("full").is_full
+    True
 
     :param file: a path, a :class:`Backup`, or a file opened for binary reading that can seek.
     :param check: True to read the whole file and check the content of its pages, too; False to
@@ -131,9 +138,9 @@ def backup_info(file: BackupSource, *, check: bool = False, progress: Progress =
 
 
 def _listed(backups: BackupSource | Iterable[BackupSource]) -> list[BackupSource]:
-    if isinstance(backups, (str, bytes, os.PathLike, Backup)) or hasattr(backups, "read"):
+    if is_backup_source(backups) or not isinstance(backups, Iterable):
         return [cast("BackupSource", backups)]
-    found = list(backups)
+    found = [*cast("Iterable[BackupSource]", backups)]
     if not found:
         raise InvalidParameterError("restore: no backup is given", hint="give a full backup")
     return found
@@ -206,6 +213,11 @@ def _how_many(readers: Sequence[BackupReader], until: int | datetime | None) -> 
         limit = until.astimezone()
         fits = [each.info.time <= limit for each in readers]
         first = f"of {readers[0].info.time.isoformat(sep=' ')}"
+    elif not hasattr(until, "__index__"):
+        raise TypeError(
+            "restore: until must be the number of a transaction or a datetime, not"
+            f" {type(until).__name__} ({until!r:.64})"
+        )
     else:
         number = index(until)
         fits = [each.info.txnid <= number for each in readers]
@@ -274,6 +286,11 @@ class _Target(Temporary):
     __slots__ = ("_env", "_given", "_overwrite", "_path", "_subdir")
 
     def __init__(self, path: Path, subdir: bool, overwrite: bool) -> None:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            raise TypeError(
+                f"restore: path must be the path of the new environment, not {type(path).__name__};"
+                " the backups come first"
+            )
         self._given = os.fsdecode(path)
         self._env: Environment | None = None
         place = os.path.realpath(os.fsencode(path))
@@ -281,26 +298,24 @@ class _Target(Temporary):
         self._overwrite = overwrite
         super().__init__(self._path)
 
+    @property
+    def folder(self) -> bytes:
+        """The directory of the new file."""
+        return os.path.dirname(self._path)
+
     def check(self) -> None:
         """Raise an exception if nothing may be written there."""
-        if not os.path.isdir(os.path.dirname(self._path)):
+        if not os.path.isdir(self.folder):
             raise no_parent(self._given, self._path)
+        if is_backup_file(self._path):
+            raise InvalidParameterError(
+                f"restore: {self._given!r} is a backup, and cannot be replaced by an environment",
+                hint="give the backups first, and then the path of the environment",
+            )
         if not is_new(self._given) and not self._overwrite:
             raise path_error(
                 "restore", self._given, errno.EEXIST, "exists", "overwrite=True replaces it"
             )
-
-    def seekable(self, stack: ExitStack, source: BackupSource) -> BackupSource:
-        """Return a source that can seek: a pipe is copied to a file without a name."""
-        if isinstance(source, (str, bytes, os.PathLike, Backup)):
-            return source
-        if not hasattr(source, "read") or source.seekable():
-            return source
-        folder = os.path.dirname(self._path)
-        copy = stack.enter_context(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
-        shutil.copyfileobj(source, copy, 1 << 20)
-        copy.seek(0)
-        return copy
 
     def open(self, stack: ExitStack, readers: Sequence[BackupReader]) -> int:
         """Create the file, and return its descriptor."""

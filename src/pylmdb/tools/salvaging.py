@@ -176,6 +176,13 @@ def salvage(
     written to it.  Pages that no tree refers to are counted, but not saved: some are old, with
     records that were deleted since, and nothing tells which.
 
+    >>> with pylmdb.open("fruit") as env, env.begin(write=True) as txn:
+    ...     txn.put(b"apple", b"red")
+    True
+    >>> report = pylmdb.salvage("fruit", "saved")
+    >>> report.ok, report.saved, report.lost
+    (True, 1, 0)
+
     :param path: of the damaged environment, as for :func:`pylmdb.verify`.
     :param dest: a path that does not exist, or a directory without ``data.mdb``.
     :param previous: True to save the snapshot before the last commit, which the file still has.

@@ -40,6 +40,12 @@ def verify(
     the file is checked again, up to three times, and ``changed`` is True: the findings may be
     caused by the writes.
 
+    >>> with pylmdb.open("fruit") as env, env.begin(write=True) as txn:
+    ...     txn.put(b"apple", b"red")
+    True
+    >>> pylmdb.verify("fruit").ok
+    True
+
     :param path: as for :func:`pylmdb.open`; str, bytes or PathLike.
     :param subdir: True if ``path`` is a directory with ``data.mdb``, False if it is the data
         file; by default the path decides.

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Writer: durable writes of many threads that share commits.
 
+>>> env = pylmdb.open("example")
 >>> with env.writer() as writer:
 ...     future = writer.put(b"key", b"value")   # from any thread
 ...     future.result()                         # on disk when this returns
+True
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 from concurrent.futures import Future
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
+from .._base.keywords import explains_keywords
 from .._base.public_names import directory
+from .._base.threads import report_exception
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from ..errors import ForkedError
@@ -45,6 +47,12 @@ class WriteFuture(Future[T]):
 
     It has a result when the write is committed.  ``cancel()`` removes the write from the queue
     if its commit has not begun.  A wait that could never end raises an error instead.
+
+    >>> env = pylmdb.open("example")
+    >>> with env.writer() as writer:
+    ...     future = writer.put(b"key", b"value")
+    >>> future.done(), future.result()
+    (True, True)
     """
 
     def __init__(self, queue: WriteQueue) -> None:
@@ -109,9 +117,8 @@ class _FutureWrite(Operation):
                 operation.future.settle(operation.result, operation.error)
             except SystemExit:  # raised by a callback; as in a thread, it is ignored
                 continue
-            except BaseException:  # raised by a callback; reported as in a thread
-                seen = *sys.exc_info(), threading.current_thread()
-                threading.excepthook(threading.ExceptHookArgs(seen))
+            except BaseException:  # raised by a callback
+                report_exception()
 
 
 class Writer:
@@ -124,6 +131,11 @@ class Writer:
 
     As a context manager it is closed at the end of the block.  Operations that are waiting
     when the program ends are still written.  A forked child needs a writer of its own.
+
+    >>> env = pylmdb.open("example")
+    >>> writer = env.writer()          # the examples of the methods continue here
+    >>> writer.put(b"key", b"value").result()
+    True
 
     :param env: the :class:`Environment`.
     :param db: the default database of the operations; the main one if None.
@@ -154,6 +166,7 @@ class Writer:
 
     # -- operations --------------------------------------------------------------
 
+    @explains_keywords
     def put(
         self,
         key: BytesLike,
@@ -169,6 +182,10 @@ class Writer:
         """Store a record; the result of the future is that of :meth:`Transaction.put`.
 
         Key and value are copied, so a buffer can be reused when this returns.
+
+        >>> future = writer.put(b"key", b"other", if_value=b"value")
+        >>> future.result()                                    # waits until it is on disk
+        True
 
         :param db: the database; by default that of the writer.
         :param dupdata: False to write nothing if the pair of key and value exists.
@@ -186,6 +203,7 @@ class Writer:
         method, args = put_operation(key, value, dupdata, overwrite, append, db, if_value)
         return self._add(method, args, timeout)
 
+    @explains_keywords
     def delete(
         self,
         key: BytesLike,
@@ -197,6 +215,9 @@ class Writer:
         """Delete ``key``, or one of its duplicates; see :meth:`Transaction.delete`.
 
         It raises the errors of :meth:`put`.
+
+        >>> writer.delete(b"key").result()
+        True
 
         :param value: the duplicate to delete; None or an empty value for all.
         :param db: the database; by default that of the writer.
@@ -218,6 +239,11 @@ class Writer:
         of this function are undone, and it may be called again.
 
         It raises the errors of :meth:`put`.
+
+        >>> def rename(txn):
+        ...     return txn.put(b"new", txn.pop(b"key"))
+        >>> writer.call(rename).result()
+        True
 
         :param timeout: how many seconds to wait for room in the queue; None for no limit.
         """
@@ -244,6 +270,7 @@ class Writer:
         """How many operations were added and have no outcome yet."""
         return self._queue.pending
 
+    @explains_keywords
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all operations that were added before are committed, or have failed.
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """writer_process(): many processes write, and one process commits.
 
->>> with pylmdb.writer_process("features") as writer:
-...     with ProcessPoolExecutor() as pool:
-...         pool.map(work, repeat(writer), items)    # work() calls writer.put(key, value)
+>>> with pylmdb.writer_process("features") as writer:     # to be passed to workers
+...     writer.put(b"key", b"value")
+>>> pylmdb.open("features").stat().entries
+1
 
 The writer process is a new interpreter, which opens the environment and commits with group commit
 (:mod:`pylmdb.writer`).  Each producer, a process that puts records, has a Unix socket to it
@@ -67,6 +68,10 @@ def writer_process(
     path: Path, *, max_pending: int = 1024, **options: Unpack[EnvironmentOptions]
 ) -> WriterProcess:
     """Start a process that writes to an environment what other processes give it.
+
+    >>> with pylmdb.writer_process("features", max_pending=64) as writer:
+    ...     writer.put(b"key", b"value")                   # mostly in other processes
+    ...     writer.flush()                                 # now it is on disk
 
     :param path: of the environment, as for :class:`pylmdb.Environment`.
     :param max_pending: how many operations may wait for the next commit, at least 1.  A producer
@@ -135,6 +140,7 @@ class WriterProcess:
 
     # -- operations ----------------------------------------------------------------
 
+    @explains_keywords
     def put(
         self,
         key: BytesLike,
@@ -168,6 +174,7 @@ class WriterProcess:
         expected = None if if_value is None else freeze_bytes("if_value", if_value)
         self._send("put", _name(db), record, True, expected)
 
+    @explains_keywords
     def put_many(
         self,
         records: Iterable[tuple[BytesLike, BytesLike]],
@@ -190,6 +197,7 @@ class WriterProcess:
         frozen = [_frozen_pair(number, record) for number, record in enumerate(records)]
         self._send("put_many", _name(db), frozen, bool(overwrite))
 
+    @explains_keywords
     def delete(self, key: BytesLike, db: bytes | str | None = None) -> None:
         """Delete a key, with all its values, if it exists.
 
@@ -200,6 +208,7 @@ class WriterProcess:
         """
         self._send("delete", _name(db), freeze_bytes("key", key))
 
+    @explains_keywords
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all operations of this process are committed, and on disk unless ``sync`` is
         False.

@@ -2,6 +2,8 @@
 /* Copy arrays to records. */
 #include "arrays.h"
 
+#include "compare.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,13 +107,8 @@ static int are_sorted(const struct pylmdb_keys *keys)
     size_t i;
 
     for (i = 0; i < keys->count; i++, last = key) {
-        int order = -1;
-
         key = pylmdb_key_at(keys, i);
-        if (i)
-            order = memcmp(last.mv_data, key.mv_data,
-                           last.mv_size < key.mv_size ? last.mv_size : key.mv_size);
-        if (order > 0 || (!order && last.mv_size >= key.mv_size))
+        if (i && pylmdb_compare_bytes(last.mv_data, last.mv_size, key.mv_data, key.mv_size) >= 0)
             return 0;
     }
     return 1;

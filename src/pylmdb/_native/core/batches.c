@@ -145,7 +145,8 @@ static int look_up_chunk(const struct pylmdb_engine *engine, MDB_cursor *native,
     Py_END_ALLOW_THREADS return code;
 }
 
-/* 0, a code or RAISED.  The caller holds the transaction, so no other operation uses it meanwhile. */
+/* 0, a code or RAISED.  The caller has entered an operation, so no other one uses the transaction
+ * meanwhile. */
 static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags, Batch *batch,
                        enum kind kind)
 {
@@ -169,7 +170,7 @@ static int look_up_all(Transaction *txn, MDB_cursor *native, unsigned int flags,
 }
 
 /* Raises for a code of look_up_all(), which does not say which key has failed: the first for which
- * a lookup on its own fails so.  The caller holds the transaction. */
+ * a lookup on its own fails so.  The caller has entered an operation. */
 static void fail_lookup(Transaction *txn, const Slot *slot, const Batch *batch,
                         const char *operation, const char *what, int code)
 {
@@ -197,12 +198,12 @@ static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *opera
 
     Py_INCREF(slot);
     if (!(rc = open_native(txn, slot, &native))) {
-        hold(txn);
+        enter_operation(txn);
         rc = look_up_all(txn, native, slot->flags, batch, kind);
         txn->engine->cursor_close(native);
         if (rc && rc != RAISED)
             fail_lookup(txn, slot, batch, operation, what, rc);
-        release(txn);
+        leave_operation(txn);
     }
     Py_DECREF(slot);
     return rc;
@@ -367,10 +368,10 @@ static PyObject *getmulti_all(Cursor *self, Batch *batch, size_t width, int keyf
         into.list = PyList_New(0);
     if ((into.records || into.list) && !guard_cursor(self)) {
         rc = 0;
-        hold(self->txn);
+        enter_operation(self->txn);
         for (i = 0; i < batch->count && !rc; i++)
             rc = collect(self, &batch->keys[i], width, &into);
-        release(self->txn);
+        leave_operation(self->txn);
     }
     if (!rc && into.list)
         result = Py_NewRef(into.list);

@@ -145,6 +145,12 @@ static struct native_hold *inside(PyLMDB_Hold *hold)
     return (struct native_hold *)hold;
 }
 
+/* liblmdb, and Py_BuildValue(), need an address also if there is nothing to copy. */
+static inline const void *some_address(const void *data)
+{
+    return data ? data : "";
+}
+
 static PyLMDB_Hold *capi_acquire(PyObject *object, PyObject *db)
 {
     Transaction *txn = as_transaction(object);
@@ -196,28 +202,38 @@ static PyObject *capi_set_error(PyLMDB_Hold *shown, int code)
         return refused(state, "hold of another process");
     if (!operation)
         return fail(state, "pylmdb.h", code);
-    if (!hold->failed.key)
+    if (!hold->failed.has_key)
         return fail_database(state, operation, what, code, hold->slot);
-    return fail_record(state, operation, what, code, hold->slot, hold->failed.key,
+    return fail_record(state, operation, what, code, hold->slot, some_address(hold->failed.key),
                        hold->failed.key_size, hold->failed.value_size);
 }
 
 /* -- what has failed ------------------------------------------------------------ */
 
-/* Note it for capi_set_error(), and return the code.  A record that is missing or exists needs no
- * copy of its key. */
+/* A copy for capi_set_error(); 0: there is no memory for it. */
+static int copy_key(struct native_hold *hold, const void *key, size_t size)
+{
+    if (size > hold->failed.room) {
+        PyMem_RawFree(hold->failed.key);
+        hold->failed.key = PyMem_RawMalloc(size);
+        hold->failed.room = hold->failed.key ? size : 0;
+    }
+    if (size > hold->failed.room)
+        return 0;
+    if (size)
+        memcpy(hold->failed.key, key, size);
+    hold->failed.key_size = size;
+    return 1;
+}
+
+/* Note it for capi_set_error(), and return the code. */
 static COLD int failed(struct native_hold *hold, int code, const char *operation, const char *what,
                        const void *key, size_t key_size, size_t value_size)
 {
-    PyMem_RawFree(hold->failed.key);
     hold->failed.operation = operation;
     hold->failed.what = what;
-    hold->failed.key = NULL;
-    hold->failed.key_size = key_size;
+    hold->failed.has_key = key && copy_key(hold, key, key_size);
     hold->failed.value_size = value_size;
-    if (key && code != MDB_NOTFOUND && code != MDB_KEYEXIST &&
-        (hold->failed.key = PyMem_RawMalloc(key_size ? key_size : 1)))
-        memcpy(hold->failed.key, key, key_size);
     return code == PYLMDB_OTHER_WIDTH ? PYLMDB_BAD_VALSIZE : code;
 }
 
@@ -226,10 +242,13 @@ static inline int is_forked(const struct native_hold *hold)
     return hold->generation != pylmdb_generation;
 }
 
-/* liblmdb copies from the address also if there is nothing to copy. */
-static inline const void *some_address(const void *data)
+/* 0, or a code: also without a record, or with one that could not be stored, a read transaction
+ * answers that it cannot write. */
+static int check_write(struct native_hold *hold, const char *operation, const char *what)
 {
-    return data ? data : "";
+    if (is_forked(hold))
+        return PYLMDB_FORKED;
+    return LIKELY(hold->writes) ? 0 : failed(hold, EACCES, operation, what, NULL, 0, NO_VALUE);
 }
 
 /* -- records -------------------------------------------------------------------- */
@@ -256,15 +275,14 @@ static int capi_put(PyLMDB_Hold *shown, const void *key, size_t key_size, const 
                     size_t value_size, unsigned int flags)
 {
     struct native_hold *hold = inside(shown);
-    int code;
+    int code = check_write(hold, "put", "mdb_put");
 
-    if (is_forked(hold))
-        return PYLMDB_FORKED;
+    if (code)
+        return code;
     if (flags & ~(unsigned int)PUT_FLAGS)
         return failed(hold, EINVAL, "put", "mdb_put", NULL, 0, NO_VALUE);
     key = some_address(key);
-    if (hold->writes)
-        ++*hold->writes;
+    ++*hold->writes;
     code = hold->engine->put(shown->txn, shown->dbi, shown->flags, key, key_size,
                              some_address(value), value_size, flags);
     return LIKELY(!code) ? 0 : failed(hold, code, "put", "mdb_put", key, key_size, value_size);
@@ -274,13 +292,12 @@ static int capi_delete(PyLMDB_Hold *shown, const void *key, size_t key_size, con
                        size_t value_size)
 {
     struct native_hold *hold = inside(shown);
-    int code;
+    int code = check_write(hold, "delete", "mdb_del");
 
-    if (is_forked(hold))
-        return PYLMDB_FORKED;
+    if (code)
+        return code;
     key = some_address(key);
-    if (hold->writes)
-        ++*hold->writes;
+    ++*hold->writes;
     code =
         hold->engine->del(shown->txn, shown->dbi, shown->flags, key, key_size, value, value_size);
     return LIKELY(!code) ? 0
@@ -371,14 +388,13 @@ static int move(PyLMDB_Cursor *cursor, int movement)
     return code;
 }
 
-static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *key,
-                            PyLMDB_Value *value)
+/* The movements that are not a mere step. */
+static COLD int move_and_show(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *key,
+                              PyLMDB_Value *value)
 {
     const struct pylmdb_position *position = &cursor->position;
     int code;
 
-    if (is_forked(cursor->hold))
-        return PYLMDB_FORKED;
     if (movement == MDB_SET_KEY || movement == MDB_SET_RANGE || movement == MDB_GET_BOTH ||
         movement == MDB_GET_BOTH_RANGE) {
         if ((code = seek(cursor, movement, key, value)))
@@ -393,12 +409,33 @@ static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *k
     return 0;
 }
 
+/* A step to the next record stores it where the caller wants it, and not in the position. */
+static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *key,
+                            PyLMDB_Value *value)
+{
+    const struct native_hold *hold = cursor->hold;
+    struct pylmdb_position *position = &cursor->position;
+    int code = PYLMDB_NOT_QUICK;
+
+    if (is_forked(hold))
+        return PYLMDB_FORKED;
+    if (LIKELY(movement == MDB_NEXT || movement == MDB_PREV))
+        code = pylmdb_quick_read(position, hold->engine->cursor_step, movement,
+                                 key ? (MDB_val *)key : &position->key, (MDB_val *)value,
+                                 PYLMDB_NOT_FRESH);
+    if (LIKELY(!code))
+        return 0;
+    if (code == PYLMDB_NOT_QUICK)
+        return move_and_show(cursor, movement, key, value);
+    return failed(cursor->hold, code, "cursor", "mdb_cursor_get", NULL, 0, NO_VALUE);
+}
+
 static int capi_cursor_delete(PyLMDB_Cursor *cursor, int all_values)
 {
-    int code;
+    int code = check_write(cursor->hold, "delete", "mdb_cursor_del");
 
-    if (is_forked(cursor->hold))
-        return PYLMDB_FORKED;
+    if (code)
+        return code;
     code = cursor->hold->engine->position_delete(&cursor->position, all_values);
     return code ? failed(cursor->hold, code, "delete", cursor->position.failed, NULL, 0, NO_VALUE)
                 : 0;
@@ -411,11 +448,16 @@ static MDB_val bound(const PyLMDB_Value *key)
     return key ? (MDB_val){key->size, (void *)some_address(key->data)} : (MDB_val){0, NULL};
 }
 
+/* Nothing else moves this cursor.  So after each record that a step has found, the engine can walk
+ * through the rest of the page by itself. */
 static int each_record(PyLMDB_Cursor *cursor, struct pylmdb_iteration *iteration, int values,
                        PyLMDB_OnRecord *on_record, void *context, int *answer)
 {
     const struct pylmdb_engine *engine = cursor->hold->engine;
     struct pylmdb_position *position = &cursor->position;
+    const struct pylmdb_walk walk = {
+        iteration->op, values, iteration->bound, iteration->includes_bound, on_record, context,
+    };
     int code;
 
     for (*answer = 0; !*answer;) {
@@ -428,6 +470,8 @@ static int each_record(PyLMDB_Cursor *cursor, struct pylmdb_iteration *iteration
         const PyLMDB_Value value = {position->value.mv_size, position->value.mv_data};
 
         *answer = on_record(context, &key, values ? &value : NULL);
+        if (!*answer)
+            *answer = engine->walk_page(position->cursor, &walk);
     }
     return 0;
 }

@@ -6,8 +6,9 @@
  * atomic if none of them can run Python code.  These can: calls of Python objects, the conversion
  * of an argument, and, up to Python 3.11, the creation of an object that the garbage collector
  * tracks, because it can start a collection, which runs finalizers.  If such code can run between
- * the check of a native transaction or cursor and its use, the function holds the transaction,
- * with hold() and release().  Then the code cannot end it.
+ * the check of a native transaction or cursor and its use, the function marks the transaction as
+ * in use, with enter_operation() and leave_operation().  Then the code cannot end it.
+ * A hold is something else: C code outside of pylmdb uses the transaction (hold.c).
  * The module's state is found through its types, and each object has a pointer to it.  Static
  * variables are only for what exists once in a process.
  */
@@ -78,7 +79,7 @@ typedef struct {
     int has_python_side;
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
     PyObject *successor, *record_count, *next_number;
-    PyObject *deadline_class;
+    PyObject *deadline_of;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];
     /* names of methods */
@@ -222,17 +223,17 @@ typedef struct Transaction {
     struct Transaction *top;
     /* In the top-level one: how many operations are in progress that run Python code or have
      * released the GIL, and how many copies, and native holds of read transactions, are. */
-    int holders, copiers;
-    /* in the top-level one: how many of the holders are native holds (hold.c) */
+    int operations, copiers;
+    /* in the top-level one: how many of the operations are native holds (hold.c) */
     int held;
     /* In the top-level one: the count of forks in which the tree may be used, negative if by its
-     * thread only; 0 while there are holders.  See is_usable(). */
+     * thread only; 0 while there are operations.  See is_usable(). */
     int usable_in;
-    /* one of the holders is a reservation: memory of a page that the program writes to */
+    /* one of the operations is a reservation: memory of a page that the program writes to */
     char reserved;
-    /* the thread of the holders */
-    unsigned long long holding_thread;
-    /* something has ended and is finished after the last holder */
+    /* the thread of the operations */
+    unsigned long long operating_thread;
+    /* something has ended and is finished after the last operation */
     char dirty;
     /* of a putmulti() whose iterator runs; see put_waiting() */
     struct waiting *waiting;
@@ -395,26 +396,34 @@ static inline void leave_shared(Shared *shared)
 PyObject *shared_pinned(Shared *self, PyObject *ignored);
 PyObject *shared_free_idle(Shared *self, PyObject *ignored);
 
+/* There is something to log: by SharedEnv.log_notes(), without a lock and outside of operations. */
+static inline int has_notes(const Shared *shared)
+{
+    return __atomic_load_n(&shared->pool->notes.is_noted, __ATOMIC_ACQUIRE);
+}
+
 /* -- transaction_end.c -- */
 
 void link_to_environment(Transaction *txn);
 void unlink_from_environment(Transaction *txn);
 
-/* The tree of a top-level transaction may be used if nothing holds it. */
+/* The tree of a top-level transaction may be used if no operation is in progress. */
 static inline void allow_use(Transaction *top)
 {
     const int generation = top->native.generation;
 
-    if (!top->holders)
+    if (!top->operations)
         top->usable_in = top->thread ? -generation : generation;
 }
-/* Only C code outside of pylmdb holds the tree: no operation is in progress. */
+/* All operations in progress are native holds. */
 static inline int is_held(const Transaction *top)
 {
-    return top->held && top->held == top->holders;
+    return top->held && top->held == top->operations;
 }
-void hold(Transaction *txn);
-void release(Transaction *txn);
+/* While an operation is in progress, the tree of the transaction is not ended natively, and no other
+ * operation of it begins.  The last one that leaves ends what was to end meanwhile. */
+void enter_operation(Transaction *txn);
+void leave_operation(Transaction *txn);
 void finish_waiting(Transaction *top);
 void revoke_transaction(Transaction *txn);
 /* The native half of commit(), which has passed the guard; returns a code. */

@@ -196,7 +196,7 @@ static PyObject *cursor_do(Cursor *self, PyObject *const *args, Py_ssize_t nargs
 {
     if (nargs < 1 || guard_cursor(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
-    return call_held(self->txn, "cursor_pointer", self->position.cursor, args, nargs);
+    return call_in_operation(self->txn, "cursor_pointer", self->position.cursor, args, nargs);
 }
 
 /* -- movements ------------------------------------------------------------------ */

@@ -105,7 +105,7 @@ static PyObject *copy_old(Cursor *cursor, const char *operation, const Bytes *ke
     return to_bytes(cursor->txn, &cursor->position.value);
 }
 
-/* The callers of both functions hold the transaction, because copying a large value releases the
+/* The callers of both functions have entered an operation, because copying a large value releases the
  * GIL. */
 PyObject *pop_record(Cursor *cursor, const Bytes *key)
 {
@@ -139,10 +139,10 @@ static PyObject *take_old(Cursor *self, const Signature *signature, PyObject *co
     if (take_given(self->state, signature, args, nargs, kwnames, &given))
         return NULL;
     if (!guard_cursor(self)) {
-        hold(self->txn);
+        enter_operation(self->txn);
         result = signature->count == 2 ? replace_record(self, &given.key, &given.value)
                                        : pop_record(self, &given.key);
-        release(self->txn);
+        leave_operation(self->txn);
     }
     drop_given(&given);
     return result;

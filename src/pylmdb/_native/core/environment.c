@@ -51,9 +51,9 @@ static int open_in_transaction(Shared *shared, Transaction *txn, PyObject *name,
     if (txn->shared != shared || !is_usable(txn))
         return PYLMDB_NOT_QUICK;
     Py_INCREF(txn);
-    hold(txn);
+    enter_operation(txn);
     code = open_unless_locked(shared, txn->native.ptr, txn, name, flags, out);
-    release(txn);
+    leave_operation(txn);
     Py_DECREF(txn);
     return code;
 }

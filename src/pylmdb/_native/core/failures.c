@@ -58,7 +58,7 @@ int take_python_side(CoreState *state)
         {"pylmdb._core_rules.ranges", "successor", &state->successor},
         {"pylmdb._core_rules.ranges", "record_count", &state->record_count},
         {"pylmdb._core_rules.numbers", "next_number", &state->next_number},
-        {"pylmdb._core_rules.writer_gate", "Deadline", &state->deadline_class},
+        {"pylmdb._core_rules.writer_gate", "deadline_of", &state->deadline_of},
     };
     size_t i;
 

@@ -21,9 +21,9 @@ unsigned long long current_thread(void);
 
 int refuse(Transaction *txn, int ending);
 int guard_again(Transaction *txn);
-/* Calls args[0](pointer of cffi, *args[1:]) for code in Python, and holds the transaction. */
-PyObject *call_held(Transaction *txn, const char *kind, const void *address, PyObject *const *args,
-                    Py_ssize_t nargs);
+/* Calls args[0](pointer of cffi, *args[1:]) for code in Python, as an operation. */
+PyObject *call_in_operation(Transaction *txn, const char *kind, const void *address,
+                            PyObject *const *args, Py_ssize_t nargs);
 Slot *find_slot(Transaction *txn, PyObject *db);
 Slot *use_slot(Transaction *txn, Slot *slot);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Native holds, and Hold, their type in Python (pylmdb.lowlevel.hold).
  * A hold of a read transaction only keeps its native end waiting, as a large copy does: a snapshot
- * does not change, so others can use it meanwhile.  A transaction that writes is held as by an
- * operation in progress (transaction_end.c), so nothing else can use it. */
+ * does not change, so others can use it meanwhile.  The hold of a transaction that writes is an
+ * operation in progress (transaction_end.c), so nothing else can use the transaction. */
 #include "arguments.h"
 #include "core_docs.h"
 #include "native_holds.h"
@@ -16,7 +16,7 @@ static int guard_for_hold(Transaction *txn)
 
     if (LIKELY(is_usable(txn)))
         return 0;
-    if (top && is_held(top) && top->holding_thread == current_thread() && txn->ready &&
+    if (top && is_held(top) && top->operating_thread == current_thread() && txn->ready &&
         txn->native.generation == pylmdb_generation)
         return 0;
     return refuse(txn, 0);
@@ -46,7 +46,7 @@ static void link_hold(struct native_hold *self)
     txn->native_holds = self;
     if (self->exclusive) {
         txn->top->held++;
-        hold(txn);
+        enter_operation(txn);
     } else {
         txn->top->copiers++;
     }
@@ -109,7 +109,7 @@ static void let_go(struct native_hold *hold)
         return;
     if (hold->exclusive) {
         top->held--;
-        release(hold->txn);
+        leave_operation(hold->txn);
     } else {
         top->copiers--;
         finish_waiting(top);

@@ -10,8 +10,8 @@
 static void forget_other_threads(Transaction *txn)
 {
     txn->copiers = 0;
-    if (txn->holding_thread != current_thread())
-        txn->holders = 0;
+    if (txn->operating_thread != current_thread())
+        txn->operations = 0;
 }
 
 static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct pylmdb_txn *native)
@@ -48,7 +48,7 @@ int resume_transaction(Transaction *txn)
     if (is_lost(txn))
         return refuse_named(txn->state, "transaction of another process");
     forget_other_threads(txn);
-    if (txn->revoked || !txn->native.ptr || txn->holders)
+    if (txn->revoked || !txn->native.ptr || txn->operations)
         return 0;
     found = ask(txn->shared->slow, "resume", "(OOKKO)", txn->env, txn->shared,
                 (unsigned long long)(uintptr_t)&native,
@@ -93,7 +93,7 @@ int resume_cursor(Cursor *cursor)
     PyObject *slot, *pointer;
     int rc = -1;
 
-    hold(txn);
+    enter_operation(txn);
     pointer = cffi_pointer(txn->shared, "transaction_pointer", txn->native.ptr);
     slot =
         pointer ? ask((PyObject *)txn->shared, "slot_again", "(OO)", pointer, cursor->slot) : NULL;
@@ -103,6 +103,6 @@ int resume_cursor(Cursor *cursor)
                  ? resume_native(cursor, (Slot *)slot)
                  : 0;
     Py_XDECREF(slot);
-    release(txn);
+    leave_operation(txn);
     return rc;
 }

@@ -353,12 +353,12 @@ static int skip_records(Iterator *self, size_t count)
     Cursor *const cursor = self->cursor;
     int code = 0, rc = 0;
 
-    hold(cursor->txn);
+    enter_operation(cursor->txn);
     while (!(code = cursor->engine->range_skip(&self->iteration, &cursor->position, &count)) &&
            count && !(rc = PyErr_CheckSignals())) {
         Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
     }
-    release(cursor->txn);
+    leave_operation(cursor->txn);
     return rc || found_record(cursor, "range", code) < 0 ? -1 : 0;
 }
 

@@ -224,7 +224,7 @@ static int core_exec(PyObject *module)
     each(error); each(database_error); each(open_db_error); each(refusal); \
     each(successor); each(record_count); each(next_number); \
     each(open_db); \
-    each(wrong_thread_error); each(deadline_class); \
+    each(wrong_thread_error); each(deadline_of); \
     each(stat.class); each(stat.fields); each(stat.empty); \
     each(info.class); each(info.fields); each(info.empty)
 /* clang-format on */

@@ -24,7 +24,7 @@ void close_native_cursor(Transaction *txn, NativeCursor *native)
 
 void drop_native_cursor(Transaction *txn, NativeCursor *native)
 {
-    if (!txn->top->holders) {
+    if (!txn->top->operations) {
         close_native_cursor(txn, native);
         return;
     }

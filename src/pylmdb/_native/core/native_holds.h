@@ -27,12 +27,13 @@ struct native_hold {
     size_t *writes;
     struct native_hold *next, *previous;
     PyLMDB_Cursor *cursors;
-    /* The last function that has failed: its name, that of liblmdb's function, and the record.
-     * key is NULL if there is none. */
+    /* The last function that has failed: its name, that of liblmdb's function, and the record; room
+     * is how many bytes the copy of its key can have. */
     struct {
         const char *operation, *what;
+        int has_key;
         void *key;
-        size_t key_size, value_size;
+        size_t room, key_size, value_size;
     } failed;
 };
 

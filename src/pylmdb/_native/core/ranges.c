@@ -105,7 +105,7 @@ static PyObject *use_records(Transaction *txn, Slot *slot, const Bounds *bounds,
     int code;
 
     Py_INCREF(slot);
-    hold(txn);
+    enter_operation(txn);
     txn->mutations += deletes && txn->write;
     Py_BEGIN_ALLOW_THREADS code =
         deletes ? engine->del_range(native, slot->dbi, slot->flags, first->data, first->size,
@@ -115,7 +115,7 @@ static PyObject *use_records(Transaction *txn, Slot *slot, const Bounds *bounds,
     Py_END_ALLOW_THREADS result =
         code ? fail_range(txn->state, code, slot, bounds, count, deletes ? &name : NULL)
              : PyLong_FromSize_t(count);
-    release(txn);
+    leave_operation(txn);
     Py_DECREF(slot);
     return result;
 }

@@ -87,7 +87,7 @@ static int dead_slot_is_used(const Shared *shared, const Transaction *opener)
 
     for (txn = shared->newest; txn; txn = txn->older)
         if (holds_dead_slot(txn) ||
-            (txn->top->holders && !(opener && txn->top == opener->top) && uses_dead_slot(txn)))
+            (txn->top->operations && !(opener && txn->top == opener->top) && uses_dead_slot(txn)))
             return 1;
     return 0;
 }

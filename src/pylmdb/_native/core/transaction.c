@@ -289,10 +289,10 @@ static PyObject *take_with_cursor(Transaction *txn, PyObject *db, const Given *g
 
     if (!cursor)
         return NULL;
-    hold(txn);
+    enter_operation(txn);
     result = given->value.data ? replace_record(cursor, &given->key, &given->value)
                                : pop_record(cursor, &given->key);
-    release(txn);
+    leave_operation(txn);
     Py_DECREF(cursor);
     return result;
 }
@@ -305,11 +305,11 @@ static PyObject *take_record(Transaction *txn, PyObject *db, const Given *given)
 
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return NULL;
-    hold(txn);
+    enter_operation(txn);
     Py_INCREF(slot);
     rc = take_quickly(txn, slot, given, &result);
     Py_DECREF(slot);
-    release(txn);
+    leave_operation(txn);
     return rc == PYLMDB_NOT_QUICK ? take_with_cursor(txn, db, given) : result;
 }
 
@@ -405,8 +405,17 @@ static int refuse_lost(Transaction *self)
     return is_lost(self) ? refuse_named(self->state, "transaction of another process") : 0;
 }
 
+/* The transaction has ended: what it has noted is logged.  None, or NULL: raised. */
+static PyObject *ended(const Transaction *self)
+{
+    if (LIKELY(!self->write || self->parent || !self->shared || !has_notes(self->shared)))
+        Py_RETURN_NONE;
+    return ask((PyObject *)self->shared, "log_notes", "()");
+}
+
 static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
 {
+    PyObject *result;
     int code = 0;
 
     /* An inherited read transaction needs no end. */
@@ -417,8 +426,11 @@ static PyObject *transaction_commit(Transaction *self, PyObject *ignored)
         code = commit_transaction(self);
     else
         revoke_transaction(self);
-    return code ? fail_database(self->state, "commit", "mdb_txn_commit", code, self->shared->main)
-                : Py_NewRef(Py_None);
+    result = ended(self);
+    if (!code || !result)
+        return result;
+    Py_DECREF(result);
+    return fail_database(self->state, "commit", "mdb_txn_commit", code, self->shared->main);
 }
 
 static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
@@ -427,7 +439,7 @@ static PyObject *transaction_abort(Transaction *self, PyObject *ignored)
         return NULL;
     revoke_transaction(self);
     self->ended = 1;
-    Py_RETURN_NONE;
+    return ended(self);
 }
 
 static PyObject *transaction_enter(Transaction *self, PyObject *ignored)
@@ -445,7 +457,7 @@ static PyObject *transaction_exit(Transaction *self, PyObject *const *args, Py_s
 
     if (nargs && args[0] != Py_None) {
         revoke_transaction(self);
-        Py_RETURN_NONE;
+        return ended(self);
     }
     if (self->native.ptr && !self->revoked) {
         result = transaction_commit(self, NULL);
@@ -464,7 +476,7 @@ static PyObject *transaction_do(Transaction *self, PyObject *const *args, Py_ssi
 {
     if (nargs < 1 || guard(self))
         return nargs < 1 ? PyErr_Format(PyExc_TypeError, "_do() needs an operation") : NULL;
-    return call_held(self, "transaction_pointer", self->native.ptr, args, nargs);
+    return call_in_operation(self, "transaction_pointer", self->native.ptr, args, nargs);
 }
 
 static PyObject *transaction_slot_in(Transaction *self, PyObject *const *args, Py_ssize_t nargs)
@@ -487,7 +499,7 @@ static PyObject *transaction_whole(Transaction *self, PyObject *ignored)
 /* Inside _do: the program has memory of a page from now on. */
 static PyObject *transaction_begin_reservation(Transaction *self, PyObject *ignored)
 {
-    hold(self);
+    enter_operation(self);
     self->top->reserved = 1;
     Py_RETURN_NONE;
 }
@@ -496,7 +508,7 @@ static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignore
 {
     if (self->top && self->top->reserved) {
         self->top->reserved = 0;
-        release(self);
+        leave_operation(self);
     }
     Py_RETURN_NONE;
 }

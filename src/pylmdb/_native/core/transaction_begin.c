@@ -25,13 +25,13 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
     PyObject *address = address_of(&txn->native);
     PyObject *result = NULL;
 
-    hold(txn); /* an end that comes meanwhile waits for this */
+    enter_operation(txn); /* an end that comes meanwhile waits for this */
     if (address)
         result = PyObject_CallMethod(txn->shared->slow, method, "OOOO", txn->shared, address,
                                      first ? first : Py_None, second ? second : Py_None);
     Py_XDECREF(address);
     Py_XDECREF(result);
-    release(txn);
+    leave_operation(txn);
     if (result && txn->revoked)
         return refuse_named(txn->state, "transaction ended while it began");
     return result ? 0 : -1;
@@ -40,7 +40,7 @@ static int ask_slow(Transaction *txn, const char *method, PyObject *first, PyObj
 static int begin_reader(Transaction *txn)
 {
     if (LIKELY(txn->shared->admitting) && LIKELY(!begin_quick(txn->shared, &txn->native)))
-        return 0;
+        return LIKELY(!has_notes(txn->shared)) ? 0 : ask_slow(txn, "log_notes", NULL, NULL);
     return ask_slow(txn, "begin_reader", NULL, NULL);
 }
 
@@ -131,9 +131,9 @@ static void let_waiters_enter(Shared *shared)
 /* One Deadline for all slices of a wait, so that it knows when the wait began. */
 static int make_deadline(Transaction *txn, PyObject **deadline)
 {
-    hold(txn);
-    *deadline = PyObject_CallOneArg(txn->state->deadline_class, Py_None);
-    release(txn);
+    enter_operation(txn);
+    *deadline = PyObject_CallOneArg(txn->state->deadline_of, Py_None);
+    leave_operation(txn);
     if (*deadline && txn->revoked)
         return refuse_named(txn->state, "transaction ended while it began");
     return *deadline ? 0 : -1;
@@ -244,8 +244,7 @@ static int read_options(Transaction *txn, PyObject *env, PyObject *const *args, 
     if ((write || args[5] || args[6]) &&
         get_sync_flags((EnvironmentCore *)env, args[5], args[6], &sync_flags))
         return -1;
-    if (is_given(args[4]) &&
-        !(*deadline = PyObject_CallOneArg(txn->state->deadline_class, args[4])))
+    if (is_given(args[4]) && !(*deadline = PyObject_CallOneArg(txn->state->deadline_of, args[4])))
         return -1;
     if (txn->begun)
         return refuse_named(txn->state, "transaction begun already");

@@ -108,16 +108,16 @@ PyObject *end_thread(PyObject *module, PyObject *object)
 
 /* -- finishing ------------------------------------------------------------------ */
 
-void hold(Transaction *txn)
+void enter_operation(Transaction *txn)
 {
-    txn->top->holders++;
+    txn->top->operations++;
     txn->top->usable_in = 0;
-    txn->top->holding_thread = current_thread();
+    txn->top->operating_thread = current_thread();
 }
 
 static void leave_tree(Transaction *top)
 {
-    top->holders--;
+    top->operations--;
     allow_use(top);
 }
 
@@ -137,7 +137,7 @@ static void end_writer(Transaction *txn, int commit)
         txn->engine->abort(&txn->native);
         return;
     }
-    hold(txn);
+    enter_operation(txn);
     lock = txn->opened || txn->dropped ? lock_handles(txn->shared) : NULL;
     if (commit)
         commit_native(txn);
@@ -245,11 +245,11 @@ void finish_waiting(Transaction *top)
     Transaction *txn;
     PyObject *kind, *value, *traceback;
 
-    if (LIKELY(!top->dirty) || top->dying || top->holders || top->copiers)
+    if (LIKELY(!top->dirty) || top->dying || top->operations || top->copiers)
         return;
     PyErr_Fetch(&kind, &value, &traceback);
     Py_INCREF(top);
-    while (top->dirty && !top->holders && !top->copiers) {
+    while (top->dirty && !top->operations && !top->copiers) {
         top->dirty = 0;
         close_dropped_in_tree(top);
         while ((txn = find_revoked(top))) {
@@ -262,7 +262,7 @@ void finish_waiting(Transaction *top)
     PyErr_Restore(kind, value, traceback);
 }
 
-void release(Transaction *txn)
+void leave_operation(Transaction *txn)
 {
     leave_tree(txn->top);
     finish_waiting(txn->top);
@@ -272,8 +272,9 @@ void release(Transaction *txn)
  * open. */
 static int finish_quickly(Transaction *txn)
 {
-    if (txn->write || txn->parent || txn->cursors || txn->whole || txn->holders || txn->copiers ||
-        !txn->native.ptr || !txn->shared->admitting || txn->native.generation != pylmdb_generation)
+    if (txn->write || txn->parent || txn->cursors || txn->whole || txn->operations ||
+        txn->copiers || !txn->native.ptr || !txn->shared->admitting ||
+        txn->native.generation != pylmdb_generation)
         return 0;
     txn->revoked = txn->finished = 1;
     txn->ready = 0;
@@ -297,7 +298,7 @@ void revoke_transaction(Transaction *txn)
     }
     txn->revoked = 1;
     txn->ready = 0;
-    if (txn->native.generation == pylmdb_generation && (top->holders || top->copiers)) {
+    if (txn->native.generation == pylmdb_generation && (top->operations || top->copiers)) {
         top->dirty = 1;
         return;
     }
@@ -321,7 +322,7 @@ void finish_dying(Transaction *txn, int dropped)
         return;
     PyErr_Fetch(&kind, &value, &traceback);
     Py_SET_REFCNT(txn, 1);
-    while (top->holders && top->holding_thread != current_thread() &&
+    while (top->operations && top->operating_thread != current_thread() &&
            txn->native.generation == pylmdb_generation)
         let_others_run();
     lost = dropped && is_changed(txn);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* An operation of another thread is in progress: release the GIL for it. */
-static int wait_for_holder(void)
+static int wait_for_operation(void)
 {
     let_others_run();
     return PyErr_CheckSignals();
@@ -13,8 +13,8 @@ static int wait_for_holder(void)
 
 static int refuse_busy(Transaction *txn)
 {
-    if (txn->top->holding_thread != current_thread())
-        return wait_for_holder();
+    if (txn->top->operating_thread != current_thread())
+        return wait_for_operation();
     return refuse_named(txn->state, "transaction in use");
 }
 
@@ -28,7 +28,7 @@ int refuse(Transaction *txn, int ending)
         return refuse_named(state, "transaction never begun");
     if (is_inherited(txn) && resume_transaction(txn))
         return -1;
-    while (txn->top->holders && !txn->top->reserved && !is_held(txn->top))
+    while (txn->top->operations && !txn->top->reserved && !is_held(txn->top))
         if (refuse_busy(txn))
             return -1;
     refusal = pylmdb_use_refusal(txn->revoked || !txn->native.ptr,
@@ -39,11 +39,10 @@ int refuse(Transaction *txn, int ending)
     return txn->waiting ? put_waiting(txn) : 0;
 }
 
-/* The guard again, inside an operation that has run Python code; the operation may hold the
- * transaction. */
+/* The guard again, after Python code has run; the caller may have entered an operation. */
 int guard_again(Transaction *txn)
 {
-    if (!txn->top || !txn->top->holders || txn->top->holding_thread != current_thread())
+    if (!txn->top || !txn->top->operations || txn->top->operating_thread != current_thread())
         return guard(txn);
     if (txn->native.ptr && txn->native.generation == pylmdb_generation)
         return 0;
@@ -66,16 +65,16 @@ static PyObject *call_with(PyObject *function, PyObject *first, PyObject *const 
     return result;
 }
 
-PyObject *call_held(Transaction *txn, const char *kind, const void *address, PyObject *const *args,
-                    Py_ssize_t nargs)
+PyObject *call_in_operation(Transaction *txn, const char *kind, const void *address,
+                            PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *pointer, *result = NULL;
 
-    hold(txn);
+    enter_operation(txn);
     if ((pointer = cffi_pointer(txn->shared, kind, address)))
         result = call_with(args[0], pointer, args + 1, nargs - 1);
     Py_XDECREF(pointer);
-    release(txn);
+    leave_operation(txn);
     return result;
 }
 
@@ -99,10 +98,10 @@ static int remember_slot(Transaction *txn, PyObject *db, Slot *slot)
 
     txn->last_slot = slot;
     txn->last_db = Py_NewRef(db);
-    hold(txn);
+    enter_operation(txn);
     Py_XDECREF(old_slot);
     Py_XDECREF(old_db);
-    release(txn);
+    leave_operation(txn);
     return guard_again(txn);
 }
 
@@ -112,12 +111,12 @@ static PyObject *ask_for_slot(Transaction *txn, PyObject *db)
 {
     PyObject *pointer, *found = NULL;
 
-    hold(txn);
+    enter_operation(txn);
     pointer = cffi_pointer(txn->shared, "transaction_pointer", txn->native.ptr);
     if (pointer)
         found = PyObject_CallMethod(db, "_slot_for", "OOO", txn->shared, pointer, txn);
     Py_XDECREF(pointer);
-    release(txn);
+    leave_operation(txn);
     if (found && !PyObject_TypeCheck(found, txn->state->slot_type)) {
         Py_CLEAR(found);
         PyErr_SetString(PyExc_TypeError, "db belongs to another core");

@@ -77,10 +77,10 @@ static int make_whole(Transaction *txn)
     exporter->memory.base = base;
     /* If the address of the map is unknown, the view begins at address 0. */
     exporter->memory.size = size ? (Py_ssize_t)size : PY_SSIZE_T_MAX;
-    hold(txn);
+    enter_operation(txn);
     whole = PyMemoryView_FromObject((PyObject *)exporter);
     Py_DECREF(exporter);
-    release(txn);
+    leave_operation(txn);
     if (!whole)
         return -1;
     if (guard_again(txn)) {
@@ -134,7 +134,7 @@ PyObject *whole_map(Transaction *txn)
 }
 
 /* Making the first object can run Python code, which must not change the record before the second
- * object is made.  So a write transaction is held meanwhile; a snapshot cannot change. */
+ * object is made.  So that is an operation in a write transaction; a snapshot cannot change. */
 static int views_of_record(Transaction *txn, const MDB_val *given_key, const MDB_val *given_value,
                            PyObject **key_out, PyObject **value_out)
 {
@@ -148,7 +148,7 @@ static int views_of_record(Transaction *txn, const MDB_val *given_key, const MDB
         return -1;
     whole = Py_XNewRef(txn->whole);
     if (txn->thread)
-        hold(txn);
+        enter_operation(txn);
     if (!key || (*key_out = txn->thread ? view_of_copy(txn, key) : view_in(whole, key))) {
         if (!value || (*value_out = txn->thread ? view_of_copy(txn, value) : view_in(whole, value)))
             rc = 0;
@@ -156,7 +156,7 @@ static int views_of_record(Transaction *txn, const MDB_val *given_key, const MDB
             Py_CLEAR(*key_out);
     }
     if (txn->thread)
-        release(txn);
+        leave_operation(txn);
     Py_XDECREF(whole);
     return rc;
 }

@@ -23,7 +23,7 @@ int pylmdb_source_move(struct pylmdb_source *source)
 
     do
         rc = pylmdb_cursor_step(source->cursor, &source->key, &source->value, MDB_NEXT);
-    while (!rc && source->plain_only && pylmdb_cursor_is_db(source->cursor) == 1);
+    while (!rc && source->plain_only && pylmdb_cursor_is_db(source->cursor));
     if (!rc) {
         touch_pages(source->key.mv_data, source->key.mv_size);
         touch_pages(source->value.mv_data, source->value.mv_size);

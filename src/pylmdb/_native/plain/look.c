@@ -100,7 +100,7 @@ static unsigned int count_databases(MDB_txn *txn, unsigned int room)
         return 0;
     while (count < MOST_DATABASES && records < MOST_RECORDS &&
            !pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT)) {
-        const int is_database = pylmdb_cursor_is_db(cursor) != 0;
+        const int is_database = pylmdb_cursor_is_db(cursor);
 
         count += is_database;
         records = is_database ? 0 : records + 1;

@@ -173,16 +173,15 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key
     return rc;
 }
 
-int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure)
+int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size)
 {
     MDB_val key;
-    int rc, answer = 0;
+    int rc;
 
     do {
         pylmdb_cursor_skip_records(cursor);
         rc = pylmdb_cursor_step(cursor, &key, NULL, MDB_NEXT);
-    } while (!rc && !(answer = pylmdb_cursor_is_db(cursor)));
-    *sure = answer == 1;
+    } while (!rc && !pylmdb_cursor_is_db(cursor));
     if (!rc && key.mv_size > *size)
         rc = MDB_BAD_VALSIZE;
     if (!rc)

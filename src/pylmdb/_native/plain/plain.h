@@ -93,9 +93,8 @@ int pylmdb_cursor_seek(MDB_cursor *cursor, unsigned int dbflags, const void *key
                        MDB_val *found_value);
 /* cdef: begin */
 /* Moves a cursor of the main database to its next record that is a named database, and copies
- * its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more.  *sure is 0
- * if liblmdb cannot tell: then it is the next record of any kind. */
-int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size, int *sure);
+ * its key to name, which has room for *size bytes; MDB_BAD_VALSIZE: it needs more. */
+int pylmdb_cursor_next_db(MDB_cursor *cursor, char *name, size_t *size);
 
 /* Let the system begin to write the file's changed pages to the disk, where it can be asked to
  * (Linux). It makes nothing durable, but a later sync has less to wait for. */
@@ -204,6 +203,8 @@ void pylmdb_env_end(MDB_env **env);
 
 struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep);
 void pylmdb_pool_release(struct pylmdb_pool *pool);
+/* Take out what transactions have noted for the log. */
+void pylmdb_take_notes(struct pylmdb_pool *pool, struct pylmdb_notes *taken);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
 int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
                    int live, int used, struct pylmdb_opened *opened);

@@ -55,8 +55,19 @@ struct pylmdb_pool *pylmdb_pool_new(MDB_env *env, int keep)
         pool->env = env;
         pool->count = 1;
         pool->keep = keep < PYLMDB_MAX_IDLE ? keep : PYLMDB_MAX_IDLE;
+        pylmdb_env_note_in(env, &pool->notes);
     }
     return pool;
+}
+
+void pylmdb_take_notes(struct pylmdb_pool *pool, struct pylmdb_notes *taken)
+{
+    struct pylmdb_notes *notes = &pool->notes;
+
+    /* First that there are any, so that what is noted meanwhile is taken now or the next time. */
+    taken->is_noted = EXCHANGE(&notes->is_noted, 0);
+    taken->dead_readers = EXCHANGE(&notes->dead_readers, 0);
+    taken->map_size = EXCHANGE(&notes->map_size, 0);
 }
 
 void pylmdb_pool_release(struct pylmdb_pool *pool)

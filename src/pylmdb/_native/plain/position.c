@@ -573,7 +573,7 @@ static int check_bound(struct pylmdb_iteration *iteration, struct pylmdb_positio
     int order;
 
     if (iteration->bounded == PYLMDB_BOUNDED_BYTES) {
-        order = pylmdb_compare_bytes(&p->key, bound);
+        order = pylmdb_compare_to_bound(&p->key, bound);
     } else {
         if (p->dbflags & MDB_INTEGERKEY && p->key.mv_size != bound->mv_size)
             return PYLMDB_OTHER_WIDTH;
@@ -692,7 +692,7 @@ int pylmdb_nearest(MDB_txn *txn, MDB_dbi dbi, unsigned int dbflags, const void *
     if (rc)
         return rc;
     rc = reverse ? seek_last(&position, &bound, 1) : seek_first(&position, &bound, 0);
-    while (!rc && plain_only && pylmdb_cursor_is_db(position.cursor) == 1)
+    while (!rc && plain_only && pylmdb_cursor_is_db(position.cursor))
         rc = pylmdb_position_move(&position, reverse ? MDB_PREV : MDB_NEXT);
     *found_key = position.key;
     *found_value = position.value;

@@ -195,7 +195,7 @@ static void note_checksums(struct pylmdb_check *check)
     struct pylmdb_file *file = check->file;
     uint16_t size = 0;
 
-    if (check->format == 3 && pylmdb_has_page_sums() &&
+    if (check->format == 3 && pylmdb_has_xxh3() &&
         (says_sums(file, 0) || says_sums(file, file->page_size))) {
         check->has_sums = 1;
         file->sum_size = PAGE_SUM_SIZE;
@@ -419,7 +419,7 @@ int pylmdb_damaged_meta(int fd)
     struct pylmdb_check check = {.file = &file};
     int i;
 
-    if (!pylmdb_has_page_sums() || !(file.page_size = page_size_with_sums(&file)))
+    if (!pylmdb_has_xxh3() || !(file.page_size = page_size_with_sums(&file)))
         return -1;
     file.sum_size = PAGE_SUM_SIZE;
     for (i = 0; i < META_PAGES; i++)

@@ -2,6 +2,8 @@
 /* Compare keys and values as the flags of their database demand. */
 #include "format.h"
 
+#include "compare.h"
+
 static int compare_sizes(size_t a, size_t b)
 {
     return (a > b) - (a < b);
@@ -9,9 +11,7 @@ static int compare_sizes(size_t a, size_t b)
 
 static int compare_forwards(struct bytes a, struct bytes b)
 {
-    const int found = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-
-    return found ? found : compare_sizes(a.size, b.size);
+    return pylmdb_compare_bytes(a.data, a.size, b.data, b.size);
 }
 
 static int compare_backwards(struct bytes a, struct bytes b)
