@@ -155,10 +155,10 @@ def count_instructions(arguments: list[str]) -> None:
         operations = output(*command, *child)
         options = "--inclusive=yes", "--threshold=100", "--show-percs=no"
         table = output("callgrind_annotate", *options, profile)
-    counts = {
-        function: int(count.replace(",", ""))
-        for count, function in re.findall(r"^ *([\d,]+) +\S*:(\w+)", table, re.MULTILINE)
-    }
+    counts: dict[str, int] = {}
+    for count, function in re.findall(r"^ *([\d,]+) +\S*:(\w+)", table, re.MULTILINE):
+        # A function that others were inlined into may have several rows: the first is the largest.
+        counts.setdefault(function, int(count.replace(",", "")))
     found = {}
     for line in operations.splitlines():
         title, number = line.split("\t")

@@ -24,6 +24,7 @@ sys.path.insert(0, str(DOCS / "extensions"))
 extensions = [
     "myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_markdown_builder",
     "accessible_pages", "check_links", "inline_pictures", "markdown_pages",
+    "summaries",
 ]  # fmt: skip
 exclude_patterns = ["_build"]
 nitpicky = True
@@ -67,6 +68,7 @@ MODULES = [
     "pylmdb.tools.salvaging",
     "pylmdb.tools.verification",
     "pylmdb.datasets",
+    "pylmdb.aio",
 ]
 
 # Files elsewhere in the repository that are pages of the site, by the page that links to each.  A

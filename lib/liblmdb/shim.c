@@ -252,6 +252,7 @@ static inline int is_truncated(MDB_env *env)
 #undef fcntl
 #include "read_ahead.c"
 #include "ranges.c"
+#include "steps.c"
 static pthread_mutex_t guarded_guard = PTHREAD_MUTEX_INITIALIZER;
 static void guard_map(MDB_env *env, char *map);
 static void extend_guard(MDB_env *env);
@@ -430,89 +431,6 @@ void pylmdb_cursor_skip_records(MDB_cursor *mc)
     mc->mc_ki[mc->mc_top] = (indx_t)i;
 }
 
-/* Move the cursor, probably to another leaf page. */
-static int step_to_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
-{
-    const int is_scan = (op == MDB_NEXT || op == MDB_PREV) && (mc->mc_flags & C_INITIALIZED);
-    const MDB_page *before = is_scan ? mc->mc_pg[mc->mc_top] : NULL;
-    MDB_val unwanted;
-    int rc;
-
-    if (is_scan && data && mc->mc_db->md_overflow_pages &&
-        (rc = read_ahead_next_leaf(mc, op == MDB_NEXT)))
-        return rc;
-    rc = pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
-    if (!rc && is_scan && mc->mc_top && mc->mc_pg[mc->mc_top] != before)
-        read_ahead_after(mc, mc->mc_pg[mc->mc_top - 1], mc->mc_ki[mc->mc_top - 1], op == MDB_NEXT);
-    return rc;
-}
-
-/* Whether the cursor has a valid position in a database without duplicates, so that the number of
- * a node on its page is all that a movement there changes. */
-static inline int is_among_records(const MDB_cursor *mc)
-{
-    return !mc->mc_xcursor && (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) == C_INITIALIZED &&
-           !(mc->mc_txn->mt_flags & MDB_TXN_BLOCKED);
-}
-
-/* Step to the next or previous record on the same leaf page, in a database without
- * duplicates, from a valid position. There mdb_cursor_next() and mdb_cursor_prev() do the
- * same after more checks. */
-static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
-{
-    if ((op == MDB_NEXT || op == MDB_PREV) && is_among_records(mc)) {
-        MDB_page *mp = mc->mc_pg[mc->mc_top];
-        const unsigned int i = mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? 1u : -1u);
-
-        if (i < NUMKEYS(mp) && IS_LEAF(mp) && !IS_LEAF2(mp)) {
-            MDB_node *leaf = NODEPTR(mp, i);
-            int rc;
-
-            if (!(leaf->mn_flags & F_DUPDATA)) {
-                if (data && (leaf->mn_flags & F_BIGDATA))
-                    read_ahead_after(mc, mp, i, op == MDB_NEXT);
-                if (data && (rc = mdb_node_read(mc, leaf, data)))
-                    return rc;
-                mc->mc_ki[mc->mc_top] = (indx_t)i;
-                MDB_GET_KEY(leaf, key);
-                return MDB_SUCCESS;
-            }
-        }
-    }
-    return step_to_page(mc, key, data, op);
-}
-
-/* Move to the end of the leaf page, but over count records at most; returns how many they are. */
-static size_t skip_on_page(MDB_cursor *mc, size_t count, int op)
-{
-    const MDB_page *mp;
-    size_t left;
-
-    if (!is_among_records(mc))
-        return 0;
-    mp = mc->mc_pg[mc->mc_top];
-    if (!IS_LEAF(mp) || IS_LEAF2(mp) || mc->mc_ki[mc->mc_top] >= NUMKEYS(mp))
-        return 0;
-    left = op == MDB_NEXT ? NUMKEYS(mp) - 1u - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
-    if (count > left)
-        count = left;
-    mc->mc_ki[mc->mc_top] = (indx_t)(mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? count : -count));
-    return count;
-}
-
-static int cursor_skip(MDB_cursor *mc, size_t count, int op)
-{
-    MDB_val key;
-    int rc = 0;
-
-    /* The last movement is a step, which checks the page. */
-    for (; count && !rc; count--) {
-        count -= skip_on_page(mc, count - 1, op);
-        rc = cursor_step(mc, &key, NULL, op);
-    }
-    return rc;
-}
-
 /* A seek that finds nothing leaves a cursor between two records. In a database with
  * duplicates its sub-cursor may never have been initialised, and the next relative movement
  * would follow it. */
@@ -612,9 +530,17 @@ int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
     READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, node, data));
 }
 
-int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+static __attribute__((noinline)) int step_anywhere(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                                                   int op)
 {
     READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
+}
+
+int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
+{
+    if (!step_on_page(cursor, key, data, op))
+        return step_anywhere(cursor, key, data, op);
+    return is_truncated(cursor->mc_txn->mt_env) ? MDB_CORRUPTED : MDB_SUCCESS;
 }
 
 int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)

@@ -125,6 +125,12 @@ int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op);
  * MDB_NOTFOUND: there are fewer. */
 int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op);
 
+/* Call walk->on_record() with the records that follow on the cursor's page, as far as they are in
+ * the range and simple to read, and move the cursor to the last of them. Returns what the function
+ * has returned other than 0, which ends the walk; 0: the next step is pylmdb_cursor_step()'s. Only
+ * read transactions walk, because a write could change the page meanwhile. */
+int pylmdb_walk_page(MDB_cursor *cursor, const struct pylmdb_walk *walk);
+
 /* Make a cursor have no position, as if it had never been moved. */
 void pylmdb_cursor_unset(MDB_cursor *cursor);
 

@@ -277,6 +277,13 @@ int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
     return rc;
 }
 
+int pylmdb_walk_page(MDB_cursor *cursor, const struct pylmdb_walk *walk)
+{
+    (void)cursor;
+    (void)walk;
+    return 0;
+}
+
 void pylmdb_cursor_unset(MDB_cursor *cursor)
 {
     (void)cursor;

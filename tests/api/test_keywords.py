@@ -23,6 +23,8 @@ CLOSE = {
     "unsroted": lambda env, path: pylmdb.load(path, path, unsroted=True),
     "dupsrot": lambda env, path: pylmdb.bulk_load(path, [], b"x", dupsrot=True),
     "sub_dir": lambda env, path: pylmdb.verify(path, sub_dir=True),
+    "ovrwrite": lambda env, path: env.writer().put(b"k", b"v", ovrwrite=False),
+    "timout": lambda env, path: env.writer().flush(timout=1),
     "maxpending": lambda env, path: pylmdb.writer_process(path, maxpending=1),
     "in_line": lambda env, path: aio.wrap(env, in_line=True),
     "batchsize": lambda env, path: datasets.Loader([], batchsize=4),
@@ -32,7 +34,8 @@ MEANT = {
     "mapsize": "map_size", "read_only": "readonly", "wirte": "write", "dup_sort": "dupsort",
     "compcat": "compact", "vlaue": "value", "mapSize": "map_size", "max_map": "max_map_size",
     "onconflict": "on_conflict", "printible": "printable", "unsroted": "unsorted",
-    "dupsrot": "dupsort", "sub_dir": "subdir", "maxpending": "max_pending", "in_line": "inline",
+    "dupsrot": "dupsort", "sub_dir": "subdir", "ovrwrite": "overwrite", "timout": "timeout",
+    "maxpending": "max_pending", "in_line": "inline",
     "batchsize": "batch_size", "commitevery": "commit_every",
 }  # fmt: skip
 
@@ -63,6 +66,8 @@ def test_other_wrong_calls_are_as_before(open_env, tmp_path):
         pylmdb.merge([env])
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'records'"):
         pylmdb.bulk_load(tmp_path, dupsort=True)
+    with pytest.raises(TypeError, match=r"^Environment\.backup\(\) missing 1 required"):
+        env.backup()
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'path'"):
         pylmdb.writer_process(map_size=1 << 20)
     with pytest.raises(TypeError, match="map_size must be an integer"):

@@ -101,7 +101,7 @@ def test_every_combination_against_a_list(env, database, write, buffers):
             for _ in range(count):
                 database.put(txn)
         with env.begin(write=write, buffers=buffers) as txn:
-            for _ in range(20):
+            for _ in range(8):
                 start, stop = database.bounds()
                 records = database.within(start, stop)
                 for reverse, (keys, values) in itertools.product([False, True], BOTH):
@@ -125,7 +125,7 @@ def test_what_the_bounds_include_and_how_many_records(env, database, write):
         for _ in range(40):
             database.put(txn)
     with env.begin(write=write) as txn:
-        for _ in range(80):
+        for _ in range(30):
             start, stop = database.bounds()
             include = {"include_start": database.rng.random() < 0.5}
             include["include_stop"] = database.rng.random() < 0.5
@@ -262,7 +262,7 @@ def test_prefixes_against_a_list(env, kind, reverse):
 def test_each_step_yields_the_next_record_of_that_moment(env, database, reverse):
     rng = database.rng
     with env.begin(write=True) as txn:
-        for _ in range(150):
+        for _ in range(50):
             for _ in range(rng.randrange(12)):
                 database.put(txn)
             start, stop = database.bounds()

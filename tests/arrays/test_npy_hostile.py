@@ -6,6 +6,7 @@ Nothing that a header says is executed, warned of, or allocated.
 
 import io
 import itertools
+import os
 import pickle
 import sys
 import tracemalloc
@@ -21,7 +22,9 @@ import pylmdb
 from pylmdb import arrays
 from pylmdb.arrays import npy as _npy
 
-FUZZ = settings(max_examples=300 * ROUNDS, deadline=None, derandomize=ROUNDS == 1)
+# make test-all sets PYLMDB_MODEL to the factor for random tests.
+EXAMPLES = 60 * int(os.environ.get("PYLMDB_MODEL", "1")) * ROUNDS
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, derandomize=ROUNDS == 1)
 GOOD = {"descr": "'<i4'", "fortran_order": "False", "shape": "(2, 3)"}
 ran = []
 

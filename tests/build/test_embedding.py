@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The programs of docs/how-to/embedding.md in C and Cython are compiled, run, and print what
+"""The programs of docs/how-to/embedding.md in C, Cython and Rust are compiled, run, and print what
 the page says.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,10 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL
 FILES = {
     name[1]: text
     for language, text in BLOCKS
-    if (name := re.match(r"(?:/\* |# )(\w+\.\w+)(?: \*/)?\n", text)) and language != "python"
+    if (name := re.match(r"(?:/\* |# |// )(\w+\.\w+)(?: \*/)?\n", text)) and language != "python"
 }
-COMMANDS = {re.search(r"build_(\w+)\.py", text)[1]: text for kind, text in BLOCKS if kind == "sh"}
+# by the name of the program that uses the library
+COMMANDS = {re.search(r"use_(\w+)\.py", text)[1]: text for kind, text in BLOCKS if kind == "sh"}
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("PYLMDB_CORE", "c") != "c" or sys.implementation.name != "cpython",
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_the_page_is_read():
     assert {"sum_values.c", "build_sum.py", "use_sum.py", "neighbours.pyx"} <= set(FILES)
-    assert set(COMMANDS) == {"sum", "neighbours"}
+    assert set(COMMANDS) == {"sum", "neighbours", "matches"}
 
 
 def build_and_use(name, folder):
@@ -57,3 +59,8 @@ def test_the_extension_in_c(tmp_path):
 def test_the_module_in_cython(tmp_path):
     pytest.importorskip("Cython", reason="only the extra [test] has it")
     build_and_use("neighbours", tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("rustc"), reason="there is no Rust compiler (rustc)")
+def test_the_library_in_rust(tmp_path):
+    build_and_use("matches", tmp_path)

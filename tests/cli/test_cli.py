@@ -67,6 +67,8 @@ def test_info(run, path, lib_version):
     found = json.loads(run("info", path, "--json"))
     assert found["file_size"] == os.stat(os.path.join(path, "data.mdb")).st_size
     assert found["page_size"] == 4096
+    assert found["checksums"] is False
+    assert "checksums:   no\n" in text
     assert [each["name"] for each in found["databases"]] == [None, "märchen", "numbers"]
     assert [each["entries"] for each in found["databases"]] == [7, 4, 5]
 

@@ -106,9 +106,29 @@ def test_refusals(paths, env, run, tmp_path):
     for words in (
         [paths[0], "db=file"],
         [paths[0], "--create"],
+        [paths[0], "--checksums"],
+        [paths[0], "--page-size", "512"],
+        [],
         ["db=file", "--until", "3"],
         ["--overwrite"],
     ):
         with pytest.raises(SystemExit) as ended:
             main(["restore", str(tmp_path / "new"), *map(str, words)])
         assert ended.value.code == 2
+
+
+def test_restore_without_files_says_what_is_missing(run, tmp_path, capfdbinary, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["restore", "new"])
+    assert b"no FILE is given; give a full backup" in capfdbinary.readouterr().err
+    (tmp_path / "main.cdbmake").write_text("+1,1:a->b\n\n")
+    assert "'new' does not exist; --create creates it" in run("restore", "new", status=1)
+
+
+def test_restore_creates_an_environment_of_another_kind(run, tmp_path):
+    (tmp_path / "text").write_text("+1,1:a->b\n\n")
+    run("restore", tmp_path / "new", f":main:={tmp_path / 'text'}", "--create", "--checksums",
+        "--page-size", "8192")  # fmt: skip
+    with pylmdb.open(tmp_path / "new") as env:
+        assert (env.checksums, env.info().page_size) == (True, 8192)

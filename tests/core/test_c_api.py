@@ -3,6 +3,7 @@
 
 import gc
 import os
+import random
 import re
 import struct
 import subprocess
@@ -264,6 +265,15 @@ def test_views_of_a_write_transaction_are_copies(user, env, db):
         assert view.readonly
 
 
+def range_of(txn, bounds, flags):
+    """What PyLMDB_Range() gives, from the Python API."""
+    records = txn.range(
+        *bounds, reverse=bool(flags & REVERSE), include_start=not flags & EXCLUDE_START,
+        include_stop=bool(flags & INCLUDE_STOP),
+    )  # fmt: skip
+    return [(key, None if flags & NO_VALUES else value) for key, value in records]
+
+
 def collected(user, hold, start=None, stop=None, flags=0, limit=None):
     records = []
 
@@ -279,19 +289,47 @@ def test_ranges(user, env, db, duplicates):
     with env.begin(db) as txn, Holding(user, txn) as hold:
         for bounds in (None, None), (b"01", b"020"), (b"099", None), (b"x", b"y"), (b"5", b"1"):
             for flags in range(16):
-                assert collected(user, hold, *bounds, flags) == [
-                    (key, None if flags & NO_VALUES else value)
-                    for key, value in txn.range(
-                        *bounds, reverse=bool(flags & REVERSE),
-                        include_start=not flags & EXCLUDE_START,
-                        include_stop=bool(flags & INCLUDE_STOP),
-                    )
-                ]  # fmt: skip
+                assert collected(user, hold, *bounds, flags) == range_of(txn, bounds, flags)
         assert len(collected(user, hold, limit=3)) == 3
         with pytest.raises(ZeroDivisionError):
             user.range(hold, None, None, 0, lambda key, value: 1 // 0)
     with env.begin(duplicates) as txn, Holding(user, txn) as hold:
         assert collected(user, hold) == list(txn.range())
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize("integers", [False, True])
+def test_ranges_over_many_pages(user, env, integers, write):
+    """With small and large values, and bounds everywhere on pages."""
+    generator = random.Random(1)
+    db = env.open_db(b"many", integerkey=integers)
+    pack = struct.Struct("=I").pack if integers else (lambda number: b"%05d" % number)
+    with env.begin(db, write=True) as txn:
+        for number in range(0, 6000, 3):
+            large = generator.random() < 0.02
+            txn.put(pack(number), b"%d" % number * (2000 if large else 1), append=True)
+    reader = env.begin(db)
+    with env.begin(db, write=write) as txn, Holding(user, txn) as hold:
+        for _ in range(60):
+            bounds = [generator.choice([None, pack(generator.randrange(6100))]) for _ in range(2)]
+            flags = generator.randrange(16)
+            expected = range_of(reader, bounds, flags)
+            assert collected(user, hold, *bounds, flags) == expected
+            limit = generator.randrange(1, 2000)
+            assert collected(user, hold, *bounds, flags, limit) == expected[:limit]
+
+
+def test_a_range_inside_another_one(user, env, db):
+    with env.begin(db) as txn, Holding(user, txn) as hold:
+        pairs = []
+
+        def both(key, value):
+            inner = collected(user, hold, key, None, NO_VALUES)
+            pairs.extend((key, other) for other, _ in inner)
+
+        assert user.range(hold, b"090", None, 0, both) == 0
+        keys = [b"%03d" % number for number in range(90, 100)]
+        assert pairs == [(key, other) for key in keys for other in keys if key <= other]
 
 
 def test_a_range_whose_function_writes(user, env, db):

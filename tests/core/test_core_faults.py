@@ -8,15 +8,15 @@ unchanged, and the call works.
 """
 
 import pytest
-from faults import PRELUDE_WITH_FAULTS, environment
+from faults import FAULTS, environment
 from leaks import RECORDS
 from programs import run
 
 HUNT = (
-    RECORDS
+    FAULTS
+    + RECORDS
     + """\
 POINTS = 12 * ROUNDS
-what = CORE if sys.argv.pop() == "core" else ENGINES
 
 KEYS = [b"%03d" % i for i in range(70)]
 watched = {name: globals()[name] for name in "KEY VALUE DEFAULT INT ARRAY VIEW STRIDED".split()}
@@ -126,20 +126,37 @@ def hunt(calls, before=lambda: None, after=lambda: None, retry=False):
 )
 
 
-@pytest.fixture(params=["core", "engines"])
-def source(request, monkeypatch):
-    """Which code's allocations fail; the environment variables for that are set."""
+@pytest.fixture(
+    params=[
+        (0, "ENGINES"),
+        (1, "ENGINES"),
+        (1, "CORE"),
+        pytest.param((0, "CORE"), marks=pytest.mark.slow),  # it calls both engines by one table
+    ],
+    ids=["0.9-engines", "1.0-engines", "1.0-core", "0.9-core"],
+)
+def case(request, core):
+    return request.param
+
+
+@pytest.fixture
+def lib_version(case):
+    """Return the LMDB release line of new files."""
+    return case[0]
+
+
+@pytest.fixture
+def source(case, monkeypatch):
+    """Return which code's allocations fail; the environment variables for that are set."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    return request.param
+    return case[1]
 
 
 def hunt(program, path, lib_version, source):
     """Run a program in which allocations fail; exceptions in finalizers are printed on stderr."""
-    prelude = PRELUDE_WITH_FAULTS.replace(
-        "sys.argv[2])", f"sys.argv[2]); sys.argv.append({source!r})"
-    )
-    return run(HUNT + program, path, lib_version, errors=True, prelude=prelude)
+    program = f"{HUNT}what = {source}\n{program}"
+    return run(program, path, lib_version, errors=True, imported="ctypes, numpy")
 
 
 READS = """\

@@ -10,7 +10,7 @@ import pytest
 
 import pylmdb
 
-ROUNDS = 6 * int(os.environ.get("PYLMDB_MODEL", "1"))
+ROUNDS = 4 * int(os.environ.get("PYLMDB_MODEL", "1"))
 
 
 def word(chance):

@@ -291,7 +291,7 @@ def end(scene, neighbour):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_exception_at_some_points(scene, operation, neighbour):
-    storm(scene, operation, 10)
+    storm(scene, operation, 6)
     end(scene, neighbour)
 
 

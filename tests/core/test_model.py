@@ -527,7 +527,7 @@ class Environments10(Environments):
 def test_model(machine: type[Environments]) -> None:
     number = int(os.environ.get("PYLMDB_MODEL_SEED") or random.SystemRandom().randrange(10**9))
     print(f"PYLMDB_MODEL_SEED={number}")
-    examples = 60 * int(os.environ.get("PYLMDB_MODEL", "1"))
+    examples = 40 * int(os.environ.get("PYLMDB_MODEL", "1"))
     profile = settings(
         max_examples=examples, stateful_step_count=40, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),

@@ -34,7 +34,6 @@ def grouped(items):
     return found
 
 
-@pytest.mark.parametrize("give", [list, iter])
 @pytest.mark.parametrize(
     ("size", "counts"),
     [
@@ -46,7 +45,8 @@ def grouped(items):
     ],
     ids=["several", "one key", "odd", "deep", "large"],
 )
-@pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "any"])
+# A list and an iterator differ in how records are taken, and not in where their values go.
+@pytest.mark.parametrize(("fixed", "give"), [(True, list), (False, iter)], ids=["fixed", "any"])
 def test_trees_of_values(open_env, env_path, lib_version, fixed, size, counts, give):
     rng = random.Random(size)
     env = open_env(max_dbs=2, sync=False)

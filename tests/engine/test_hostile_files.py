@@ -14,19 +14,16 @@ import os
 import queue
 import random
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import mutants
 import pytest
 from data_files import File
-from project import ROOT
+from programs import start
 
 import pylmdb
 
-CHILD = ROOT / "tests" / "support" / "mutants_child.py"
 MODES = ["read", "write", "writemap", "verify", "merge", "salvage"]
 PATIENCE = 600  # seconds for a mutant that waits; a mutant that computes ends much earlier
 
@@ -49,33 +46,35 @@ def healthy(tmp_path_factory):
 
 def use(path, version, mode, first, count):
     """Run mutants in a child; return its last line, a seed or that it is done, and the error."""
-    command = [sys.executable, "-X", "faulthandler", str(CHILD)]
-    command += [str(path), str(version), mode, str(first), str(count)]
+    program = (
+        f"import mutants_child\nmutants_child.main(path, lib_version, {mode!r}, {first}, {count})"
+    )
+    child = start(program, path, version, imported="mutants_child")
     lines = queue.SimpleQueue()
     last = str(first)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as child:
 
-        def listen():
-            for line in child.stdout:
-                lines.put(line.strip())
-            lines.put(None)
+    def listen():
+        for line in child.stdout:
+            lines.put(line.strip())
+        lines.put(None)
 
-        errors = []
-        threads = [
-            threading.Thread(target=listen, daemon=True),
-            threading.Thread(target=lambda: errors.append(child.stderr.read()), daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            while (line := lines.get(timeout=PATIENCE)) is not None:
-                last = line
-        except queue.Empty:
-            child.send_signal(signal.SIGXCPU)  # and prints where it waits
-        child.wait()
-        threads[1].join()
+    errors = []
+    threads = [
+        threading.Thread(target=listen, daemon=True),
+        threading.Thread(target=lambda: errors.append(child.stderr.read()), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        while (line := lines.get(timeout=PATIENCE)) is not None:
+            last = line
+    except queue.Empty:
+        child.send_signal(signal.SIGXCPU)  # and prints where it waits
+    child.wait()
+    for thread in threads:
+        thread.join()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        stream.close()
     wrong = "it hangs" if child.returncode == -signal.SIGXCPU else f"status {child.returncode}"
     return last, f"{wrong}\n{''.join(errors)[-3000:]}"
 
@@ -91,7 +90,7 @@ def check(path, version, mode, count):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_some_mutants(healthy, version, mode):
-    check(healthy[version], version, mode, 30)
+    check(healthy[version], version, mode, 15)
 
 
 @pytest.mark.slow

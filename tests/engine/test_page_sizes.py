@@ -13,6 +13,7 @@ import numpy
 import pytest
 
 import pylmdb
+from pylmdb._shared.options import nearest_page_size
 
 SIZES = [(0, 2048), (0, 16384), (0, 32768), (1, 512), (1, 4096), (1, 16384), (1, 65536)]
 
@@ -169,7 +170,7 @@ def test_another_size_of_an_existing_file_is_refused(sized, tmp_path, writemap):
         pylmdb.merge([tmp_path / "source"], path, page_size=other)
 
 
-@pytest.mark.parametrize("size", [0, 1, 256, 1000, 4095, 131072, 2**31 - 1])
+@pytest.mark.parametrize("size", [-4096, 0, 1, 256, 1000, 4095, 131072, 2**31 - 1, 2**70])
 def test_sizes_that_no_file_can_have(tmp_path, size):
     with pytest.raises(ValueError, match="power of two from 512 to 65536"):
         pylmdb.open(tmp_path / "env", page_size=size)
@@ -182,6 +183,15 @@ def test_sizes_that_only_one_format_has(tmp_path, size):
         pylmdb.open(tmp_path / "env", lib_version=0, page_size=size)
     with pylmdb.open(tmp_path / "env", page_size=size) as env:
         assert (env.lib_version()[0], env.info().page_size) == (1, size)
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "nearest"),
+    [(0, 256, 2048), (0, 4096, 4096), (0, 65536, 32768), (1, 256, 512), (1, 65536, 65536)],
+)
+def test_the_page_size_of_a_file_that_is_made_of_another_one(version, size, nearest):
+    """Other programs make files with pages that pylmdb reads, and does not make."""
+    assert nearest_page_size(version, size) == nearest
 
 
 @pytest.mark.parametrize("value", ["4096", 4096.0])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The contents of a file after a power failure, depending on its options and flushes.
 
-PYLMDB_ROUNDS=100 makes 2,000 images for each engine and way to write.
+PYLMDB_ROUNDS=100 makes 1,000 images for each engine and way to write.
 """
 
 import collections
@@ -16,7 +16,7 @@ import recorder
 from programs import ROUNDS, finish, run, start
 
 SEED = int(os.environ.get("PYLMDB_SEED", random.getrandbits(32)))
-TRANSACTIONS, IMAGES = 100, 20
+TRANSACTIONS, IMAGES = 100, 10
 SAFE = ["default", "writemap", "lock=False"]
 LAST = ["metasync=False", "metasync=False, writemap"]
 ANY = ["sync=False", "sync=False, writemap", "map_async, writemap"]

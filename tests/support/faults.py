@@ -21,8 +21,6 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from programs import PRELUDE
-
 LIBRARY = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -69,19 +67,34 @@ static int is_ours(const void *code)
     return 0;
 }
 
+/* Whether the code is of a function that crashes when it has no memory for a frame.  The system
+ * takes long to find a function, so what it has found is kept. */
+static int is_fragile(const void *code)
+{
+    static struct { const void *code; int fragile; } known[4096];
+    const size_t at = (size_t)code / 4 % (sizeof known / sizeof *known);
+    Dl_info info;
+
+    if (known[at].code != code) {
+        known[at].code = code;
+        known[at].fragile = dladdr(code, &info) && info.dli_sname &&
+                            (!strcmp(info.dli_sname, "_PyEval_EvalFrameDefault") ||
+                             !strcmp(info.dli_sname, "PyErr_ResourceWarning"));
+    }
+    return known[at].fragile;
+}
+
 /* Whether the core asks Python for memory, and not Python code. */
 static int core_asks(void)
 {
     void *frames[64];
     const int depth = backtrace(frames, 64);
-    Dl_info info;
     int i;
 
     for (i = 0; i < depth; i++) {
         if (is_ours(frames[i]))
             return 1;
-        if (dladdr(frames[i], &info) && info.dli_sname &&
-            !strcmp(info.dli_sname, "_PyEval_EvalFrameDefault"))
+        if (is_fragile(frames[i]))
             return 0;
     }
     return 0;
@@ -89,7 +102,7 @@ static int core_asks(void)
 
 static int fails(int what)
 {
-    if (armed != what)
+    if (armed != what || (count && seen >= first + count))
         return 0;
     armed = 0; /* what looks at the stack may allocate, too */
     if (what == CORE && !core_asks()) {
@@ -179,7 +192,7 @@ char *strdup(const char *text)
 #endif
 """
 
-# In the program: outcome(what, call, first, count) makes a call with those allocations failing.
+# In a program: outcome(what, call, first, count) makes a call with those allocations failing.
 FAULTS = """\
 import ctypes
 library = ctypes.CDLL(os.environ["PYLMDB_FAULTS"])
@@ -207,10 +220,11 @@ def watch_core():
 
 def watch_engines():
     with open("/proc/self/maps") as file:
-        for line in file:
-            if "_lmdb" in line and "r-x" in line:
-                low, high = (int(word, 16) for word in line.split()[0].split("-"))
-                library.faults_watch(low, high)
+        code = [line.split() for line in file if "r-x" in line]
+    ours = [words for words in code if os.path.basename(words[-1]).startswith(("_core.", "_lmdb"))]
+    for words in ours:
+        library.faults_watch(*(int(word, 16) for word in words[0].split("-")))
+    assert any("_core." in words[-1] for words in ours), code
 
 def disarm():
     while True:
@@ -220,7 +234,7 @@ def disarm():
             pass
 
 def outcome(what, call, first, count):
-    "The exception that the call raises or None, and how many allocations it made."
+    "The exception that the call raises or None, and how many allocations were made up to that."
     failure = None
     try:
         library.faults_arm(what, first, count)
@@ -253,6 +267,3 @@ def environment() -> dict[str, str]:
     if sys.platform == "linux":
         found["LD_PRELOAD"] = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), path]))
     return found
-
-
-PRELUDE_WITH_FAULTS = PRELUDE + FAULTS

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Open and use damaged files, one after the other, and print the number of each.
 
-    python mutants_child.py HEALTHY LIB_VERSION MODE FIRST_SEED COUNT
-
-MODE is read, write, writemap, verify (which uses what verify() passes), merge or salvage.  The
-program is batch to be killed by its own operations; the last printed number names the mutant.  It
-also ends after an exception that is not pylmdb's, and after a mutant that uses too much processor
-time.
+The mode is read, write, writemap, verify (which uses what verify() passes), merge or salvage.  The
+process may be killed by its own operations; the last printed number names the mutant.  It also ends
+after an exception that is not pylmdb's, and after a mutant that uses too much processor time.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ import os
 import resource
 import signal
 import struct
-import sys
 import tempfile
 from collections.abc import Callable
 from itertools import islice
@@ -199,8 +195,8 @@ def limit_time() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
 
 
-def main() -> None:
-    healthy_path, lib_version, mode, first, count = sys.argv[1:]
+def main(healthy_path: str, lib_version: int, mode: str, first: int, count: int) -> None:
+    """Use mutants of a healthy file."""
     healthy = Path(healthy_path).read_bytes()
     if "libasan" not in os.environ.get("LD_PRELOAD", ""):
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
@@ -208,14 +204,10 @@ def main() -> None:
     faulthandler.register(signal.SIGXCPU, chain=True)  # which shows where it hangs
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "data.mdb")
-        for seed in range(int(first), int(first) + int(count)):
+        for seed in range(first, first + count):
             print(seed, flush=True)
             limit_time()
-            path.write_bytes(mutants.mutant(healthy, int(lib_version), seed))
-            run(path, int(lib_version), mode, seed)
+            path.write_bytes(mutants.mutant(healthy, lib_version, seed))
+            run(path, lib_version, mode, seed)
             path.unlink()
     print("done", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -238,7 +238,11 @@ def run(page: Path, names: dict[str, Any], title: str = "") -> int:
     return len(found)
 
 
-if __name__ == "__main__":
+def main(page: str, title: str = "") -> None:
     # Pickles look for the names that the page defines in the main module.
-    main = sys.modules["__main__"] = ModuleType("__main__")
-    run(Path(sys.argv[1]), vars(main), *sys.argv[2:])
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    run(Path(page), vars(module), title)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

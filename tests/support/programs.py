@@ -52,13 +52,15 @@ def _server(imported, variables_of_python):
 def start(source, path, lib_version, prelude=PRELUDE, imported=""):
     """Start a program; the caller waits for it.
 
-    ``imported`` are modules that take long to import; they are there when it starts.
+    ``imported`` are modules that take long to import; they are there when it starts, as numpy is if
+    the program imports it.
 
     It gets a new Python if it has a prelude of its own, because nothing is imported before that, or
     if a program starts it that has changed variables that matter when Python starts.
     """
     if prelude is PRELUDE:
         variables = variables_of_python()
+        imported = imported or ("numpy" if "import numpy" in source else "")
         server = fork_server.STARTED_BY or _server(imported, variables)
         if server.variables_of_python == variables:
             return server.start(PRELUDE + source, path, str(lib_version))

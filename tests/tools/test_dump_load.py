@@ -3,6 +3,7 @@
 
 import io
 import os
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -377,7 +378,36 @@ def test_an_open_descriptor_is_written_to(open_env, tmp_path):
         link = tmp_path / "link"
         link.symlink_to(f"/dev/fd/{file.fileno()}")
         pylmdb.dump(env, link)
+        file.seek(0)
         assert file.read() == (tmp_path / "text").read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_what_an_open_descriptor_has_written_before_is_kept(open_env, tmp_path, mode):
+    """As in a shell: pylmdb dump env -f /dev/stdout >> log."""
+    env = open_env()
+    pylmdb.dump(env, tmp_path / "text")
+    with open(tmp_path / "log", mode) as file:
+        for part in (b"before\n", b"between\n"):
+            file.write(part)
+            file.flush()
+            pylmdb.dump(env, f"/dev/fd/{file.fileno()}")
+        file.write(b"after")
+    text = (tmp_path / "text").read_bytes()
+    assert (tmp_path / "log").read_bytes() == b"before\n%sbetween\n%safter" % (text, text)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's /proc")
+def test_a_descriptor_of_another_process_is_appended_to(open_env, tmp_path):
+    env = open_env()
+    pylmdb.dump(env, tmp_path / "text")
+    with open(tmp_path / "log", "wb") as file:
+        file.write(b"before\n")
+        file.flush()
+        with subprocess.Popen(["sleep", "100"], stdout=file) as other:
+            pylmdb.dump(env, f"/proc/{other.pid}/fd/1")
+            other.kill()
+    assert (tmp_path / "log").read_bytes() == b"before\n" + (tmp_path / "text").read_bytes()
 
 
 def test_a_file_that_appears_meanwhile_is_kept(open_env, tmp_path):

@@ -3,6 +3,7 @@
 and copies have no wider permissions than their sources.
 """
 
+import errno
 import os
 import subprocess
 import sys
@@ -44,6 +45,39 @@ def test_the_name_of_a_long_name_is_no_longer(tmp_path):
     assert os.listdir(tmp_path) == ["x" * 255]
 
 
+@pytest.mark.parametrize("operation", ["backup", "restore", "merge", "dump"])
+def test_errors_name_the_destination(tmp_path, source, monkeypatch, operation):
+    made = pylmdb.open(source).backup(tmp_path / "made")
+    call = {
+        "backup": lambda path: pylmdb.open(source).backup(path),
+        "restore": lambda path: pylmdb.restore(made, path),
+        "merge": lambda path: pylmdb.merge([source], path),
+        "dump": lambda path: pylmdb.dump(source, path),
+    }[operation]
+
+    def refuse(*args):
+        raise PermissionError(errno.EACCES, "no permission", args[-3])
+
+    monkeypatch.setattr(_new_files.Descriptor, "open", refuse)
+    with pytest.raises(PermissionError) as caught:
+        call(tmp_path / "new")
+    assert str(caught.value) == f"[Errno {errno.EACCES}] no permission: '{tmp_path / 'new'}'"
+
+
+def test_errors_of_a_rename_name_the_destination(tmp_path, monkeypatch):
+    def refuse(old, new):
+        raise PermissionError(errno.EPERM, "not permitted", old, None, new)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with (
+        pytest.raises(PermissionError) as caught,
+        _new_files.replacing(tmp_path / "new") as file,
+    ):
+        file.write(b"content")
+    assert str(caught.value) == f"[Errno {errno.EPERM}] not permitted: '{tmp_path / 'new'}'"
+    assert os.listdir(tmp_path) == []
+
+
 WRITERS = {
     "to_npz": lambda source, dest: datasets.to_npz(source, dest),
     "to_memmap": lambda source, dest: datasets.to_memmap(source, dest),
@@ -61,7 +95,7 @@ def test_an_existing_file_under_the_temporary_name_is_not_written_to(
     """As if an attacker had guessed the name."""
     victim, dest = tmp_path / "victim", tmp_path / "dest"
     victim.write_text("precious")
-    monkeypatch.setattr(_new_files.secrets, "token_hex", lambda size: "0" * 2 * size)
+    monkeypatch.setattr(_new_files.os, "urandom", bytes)
     os.symlink(victim, os.fsdecode(_new_files.temporary_name(os.fsencode(dest))))
     with pytest.raises(FileExistsError):
         WRITERS[name](source, dest)

@@ -18,7 +18,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
@@ -46,7 +45,7 @@ def temporary_name(place: bytes) -> bytes:
     """
     prefix = _prefix(place)
     _remove_leftovers(prefix)
-    return prefix + secrets.token_hex(_RANDOM_BYTES).encode()
+    return prefix + os.urandom(_RANDOM_BYTES).hex().encode()
 
 
 class Temporary(Owner):
@@ -57,10 +56,10 @@ class Temporary(Owner):
     :ivar name: the temporary one.
     """
 
-    __slots__ = ("_file", "_pid", "name")
+    __slots__ = ("_file", "_pid", "_place", "name")
 
     def __init__(self, place: bytes) -> None:
-        self._file, self._pid = Descriptor(), os.getpid()
+        self._file, self._pid, self._place = Descriptor(), os.getpid(), place
         self.name = temporary_name(place)
 
     @property
@@ -73,7 +72,8 @@ class Temporary(Owner):
 
         :param mode: its permissions; the umask applies.
         """
-        return _make(self._file, self.name, mode)
+        with _errors_name(self._place):
+            return _make(self._file, self.name, mode)
 
     def make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
         """Create the empty data file of an environment, and its directory.
@@ -81,6 +81,10 @@ class Temporary(Owner):
         :param modes: the permissions of file and directory; None for the usual ones.
         :return: the file's descriptor, which has the lock.
         """
+        with _errors_name(self._place):
+            return self._make_environment(subdir, modes)
+
+    def _make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
         file_mode, folder_mode = modes or (0o644, 0o755)
         while True:
             if subdir:
@@ -113,6 +117,16 @@ class Temporary(Owner):
         self._file.end()
 
 
+@contextmanager
+def _errors_name(place: bytes) -> Iterator[None]:
+    """A ``with`` block whose errors of the system name a file by its final name, which the user
+    knows, and not by its temporary one."""
+    try:
+        yield
+    except OSError as failure:
+        raise OSError(failure.errno, failure.strerror, os.fsdecode(place)) from failure
+
+
 def _make(file: Descriptor, name: bytes, mode: int) -> int:
     while True:
         fd = file.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -135,7 +149,8 @@ def put_in_place(
     if mode is not None:
         set_mode(fd, mode)
     flush(fd)
-    (os.replace if replace else rename_no_replace)(name, place)
+    with _errors_name(place):
+        (os.replace if replace else rename_no_replace)(name, place)
     fsync_path(os.path.dirname(os.path.abspath(place)))
 
 

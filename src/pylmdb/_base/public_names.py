@@ -32,6 +32,8 @@ def adopt_methods(cls: Class) -> Class:
         if base.__module__.startswith("pylmdb."):
             for name, function in vars(base).items():
                 if type(function) is _Function and not name.startswith("_"):
-                    function.__module__ = cls.__module__
-                    function.__qualname__ = f"{cls.__qualname__}.{name}"
+                    # Python's own messages name what a decorator has wrapped
+                    for each in (function, getattr(function, "__wrapped__", function)):
+                        each.__module__ = cls.__module__
+                        each.__qualname__ = f"{cls.__qualname__}.{name}"
     return cls

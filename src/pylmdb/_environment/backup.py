@@ -10,7 +10,7 @@ LMDB 1.0 keeps in pages, would not show that a file was restored and changed aga
 from __future__ import annotations
 
 import errno
-import secrets
+import os
 from array import array
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
@@ -189,7 +189,7 @@ def _chosen(pages: memoryview, size: int, kept: bytes) -> memoryview | bytes:
 
 
 def _header(snapshot: _Snapshot, previous: BackupReader | None) -> Header:
-    parent, chain, from_txnid = None, secrets.token_bytes(16), 0
+    parent, chain, from_txnid = None, os.urandom(16), 0
     if previous is not None:
         earlier = previous.info
         _refuse_other(previous, snapshot)

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ..errors import InvalidError, InvalidParameterError, require_path
 from .backup_file import MAGIC, Backup, BackupReader
@@ -104,6 +104,6 @@ def _open_file(
     return BackupReader(operation, file, name if isinstance(name, str) else "file", None)
 
 
-def _open_at_once(name: Any, flags: int) -> int:
+def _open_at_once(name: str, flags: int) -> int:
     """Open a file without waiting, if a named pipe has been put in its place meanwhile."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))

@@ -142,6 +142,24 @@ struct pylmdb_lookup {
  * once. */
 typedef int pylmdb_on_old_value(void *context, const MDB_val *old);
 
+/* Called with each record of a walk; a result other than 0 ends it.  (The struct is that of pylmdb.h,
+ * which has the layout of an MDB_val.) */
+struct PyLMDB_Value;
+typedef int pylmdb_on_record(void *context, const struct PyLMDB_Value *key,
+                             const struct PyLMDB_Value *value);
+
+/* Several steps with MDB_NEXT or MDB_PREV in one call. */
+struct pylmdb_walk {
+    int op;
+    /* 0: on_record() gets no values */
+    int values;
+    /* the key that ends the range, and whether it is in the range; mv_data NULL: none does */
+    MDB_val bound;
+    int includes_bound;
+    pylmdb_on_record *on_record;
+    void *context;
+};
+
 /* Where a cursor is, an iteration with it, and the bounds of a range; see position.h. */
 struct pylmdb_position;
 struct pylmdb_iteration;
@@ -208,6 +226,7 @@ struct pylmdb_host {
     SLOT(void, mdb_, cursor_close, (MDB_cursor *cursor)) \
     SLOT(int, pylmdb_, cursor_step, (MDB_cursor *cursor, MDB_val *key, MDB_val *data, \
                                      int op)) \
+    SLOT(int, pylmdb_, walk_page, (MDB_cursor *cursor, const struct pylmdb_walk *walk)) \
     SLOT(int, pylmdb_, cursor_go_on, (MDB_cursor *cursor, const MDB_cursor *inherited)) \
     SLOT(int, pylmdb_, look_up, (MDB_cursor *cursor, unsigned int dbflags, \
                                  const MDB_val *keys, const struct pylmdb_sort_entry *entries, \

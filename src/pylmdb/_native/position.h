@@ -182,18 +182,25 @@ static inline int pylmdb_position_lost(struct pylmdb_position *position, int cod
 #define PYLMDB_UNTOLD \
     (1u << MDB_FIRST_DUP | 1u << MDB_LAST_DUP | 1u << MDB_GET_MULTIPLE | 1u << MDB_NEXT_MULTIPLE)
 
-/* pylmdb_position_move(), or PYLMDB_NOT_QUICK: nothing was done. */
-static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_step *step, int op)
+/* Move, and store the record in *key and *value (NULL: not wanted); fresh says whether these are the
+ * position's own.  PYLMDB_NOT_QUICK: nothing was done. */
+static inline int pylmdb_quick_read(struct pylmdb_position *position, pylmdb_step *step, int op,
+                                    MDB_val *key, MDB_val *value, enum pylmdb_fresh fresh)
 {
     int rc;
 
     if (position->saved.record)
         return PYLMDB_NOT_QUICK;
-    rc = step(position->cursor, &position->key, &position->value, op);
+    rc = step(position->cursor, key, value, op);
     position->moves++;
-    return rc ? pylmdb_position_lost(position, rc)
-              : pylmdb_position_found(position, PYLMDB_UNTOLD >> op & 1 ? PYLMDB_NOT_FRESH
-                                                                        : PYLMDB_BOTH_FRESH);
+    return rc ? pylmdb_position_lost(position, rc) : pylmdb_position_found(position, fresh);
+}
+
+/* pylmdb_position_move(), or PYLMDB_NOT_QUICK: nothing was done. */
+static inline int pylmdb_quick_move(struct pylmdb_position *position, pylmdb_step *step, int op)
+{
+    return pylmdb_quick_read(position, step, op, &position->key, &position->value,
+                             PYLMDB_UNTOLD >> op & 1 ? PYLMDB_NOT_FRESH : PYLMDB_BOTH_FRESH);
 }
 
 /* Called before the program reads the record.  If it is the successor of a record that was deleted

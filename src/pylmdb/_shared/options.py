@@ -22,11 +22,11 @@ DEFAULT_MAX_DBS = 128
 # slots beyond max_dbs, for dropped databases that a transaction still sees
 SPARE_SLOTS = 8
 _INT_LIMIT = 2**31 - 1
-# the integers, each with its greatest value
+# the integers, each with its greatest value; a page size is checked with the format
 _LIMITS = {
     "map_size": 2**63 - 1, "max_map_size": 2**63 - 1, "max_readers": _INT_LIMIT,
     "max_dbs": _INT_LIMIT, "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT,
-    "mode": _INT_LIMIT, "page_size": _INT_LIMIT,
+    "mode": _INT_LIMIT, "page_size": None,
 }  # fmt: skip
 _MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version", "page_size")
 # The smallest and the largest page of each format.  With 0.9 a key has up to 511 bytes whatever the
@@ -100,7 +100,7 @@ def make_options(
         value = given[field]
         if value is None and field in _MAY_BE_NONE:
             continue
-        if type(value) is not int or not 0 <= value <= limit:
+        if type(value) is not int or (limit is not None and not 0 <= value <= limit):
             given[field] = _checked_integer(field, given[field], limit)
     given.update(zip(_SWITCHES, map(bool, map(given.__getitem__, _SWITCHES)), strict=True))
     size, most = given["map_size"], given["max_map_size"]
@@ -193,7 +193,7 @@ def _is_file(path: bytes) -> bool:
         return False
 
 
-def _checked_integer(field: str, value: SupportsIndex, limit: int) -> int | None:
+def _checked_integer(field: str, value: SupportsIndex, limit: int | None) -> int | None:
     try:
         number = index(value)
     except TypeError as failure:
@@ -202,6 +202,6 @@ def _checked_integer(field: str, value: SupportsIndex, limit: int) -> int | None
         raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
     if field == "lib_version" and number == -1:
         return None
-    if not 0 <= number <= limit:
+    if limit is not None and not 0 <= number <= limit:
         raise OverflowError(f"{field} must be between 0 and {limit}, not {number}")
     return number

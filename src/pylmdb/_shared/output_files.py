@@ -30,7 +30,8 @@ def output(
 ) -> Iterator[BinaryIO]:
     """A ``with`` block that writes the file that the user of an operation named.
 
-    The file appears when it is complete.  A pipe, a terminal or the like is written to directly.
+    The file appears when it is complete.  A pipe, a terminal or the like is written to directly,
+    and so is an open file, such as ``/dev/stdout``, from where its descriptor is.
 
     :param overwrite: True to replace a file that exists.
     :param mode: the permissions of a file that replaces none; None for the usual ones.
@@ -42,7 +43,7 @@ def output(
     if source is not None:
         refuse_own_file(operation, source, path)
     if _is_stream(os.fsencode(path)):
-        with open(path, "wb") as stream:
+        with _open_stream(os.fsencode(path)) as stream:
             yield stream
         return
     check_output(operation, path, overwrite)
@@ -100,15 +101,27 @@ def _is_stream(path: bytes) -> bool:
         mode = os.stat(path).st_mode
     except OSError:
         return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _is_descriptor(path)
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or bool(_descriptor(path))
 
 
-def _is_descriptor(path: bytes) -> bool:
-    """Whether a path that exists, or a symbolic link in its way, is a descriptor of a process."""
+def _open_stream(path: bytes) -> BinaryIO:
+    """Open for writing what :func:`_is_stream` is true for.
+
+    A descriptor that was opened again by its name would write over what a file has.
+    """
+    folder, name = os.path.split(_descriptor(path))
+    if folder in (b"/dev/fd", b"/proc/%d/fd" % os.getpid()):
+        return open(os.dup(int(name)), "wb")
+    return open(path, "ab" if name else "wb")
+
+
+def _descriptor(path: bytes) -> bytes:
+    """Return the path of the descriptor of a process that a path, which exists, is or is a symbolic
+    link to, such as ``/dev/fd/1``; empty if it is none."""
     while True:
-        folder = os.path.realpath(os.path.dirname(path))
+        folder, name = os.path.realpath(os.path.dirname(path)), os.path.basename(path)
         if folder == b"/dev/fd" or (folder.startswith(b"/proc/") and folder.endswith(b"/fd")):
-            return True
+            return os.path.join(folder, name)
         if not os.path.islink(path):
-            return False
+            return b""
         path = os.path.join(folder, os.readlink(path))

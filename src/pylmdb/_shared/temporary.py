@@ -60,10 +60,9 @@ class TemporaryDirectory(Owner):
     def __init__(self, path: Path | None) -> None:
         self._is_private = path is None
         if path is None:
-            import secrets
             import tempfile  # imported late: it takes milliseconds, and few programs need it
 
-            path = os.path.join(tempfile.gettempdir(), f"pylmdb-{secrets.token_hex(8)}")
+            path = os.path.join(tempfile.gettempdir(), f"pylmdb-{os.urandom(8).hex()}")
         self.path, self._path = path, os.path.abspath(os.fsencode(path))
         self._pid = os.getpid()
         self._made: list[None] = []

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..tools import backup_info, restore
-from ._opening import add_flags, reading, refuse_to_write
+from ._opening import add_flags, add_new_file, reading, refuse_to_write
 from ._output import add_overwrite, print_json, print_result, progress, size, visible
 from .files import MAIN_NAME
 from .text import DEFAULT_FILE, restore_text
@@ -80,6 +80,7 @@ pylmdb restore fruit :main:=main.cdbmake prices=prices.cdbmake""",
                          help="with NAME=FILE: create the environment if it does not"
                          " exist")  # fmt: skip
     add_flags(command)
+    add_new_file(command)
 
 
 def _moment(text: str) -> int | datetime:
@@ -115,6 +116,11 @@ def back_up(args: argparse.Namespace) -> None:
 
 def restore_files(args: argparse.Namespace) -> None:
     """``pylmdb restore``."""
+    if not args.files and not os.path.exists(DEFAULT_FILE):
+        args.refuse(
+            "no FILE is given; give a full backup and the increments that continue it, or"
+            f" NAME=FILE ({DEFAULT_FILE!r}, which is read by default, does not exist)"
+        )
     texts = ["=" in each and not os.path.exists(each) for each in args.files]
     if all(texts):  # also if there are none
         if args.until is not None or args.overwrite:
@@ -123,8 +129,10 @@ def restore_files(args: argparse.Namespace) -> None:
         return
     if any(texts):
         args.refuse("backups and NAME=FILE cannot be restored together")
-    if args.create or args.flags:
-        args.refuse("--create and --flags are for NAME=FILE, not for backups")
+    if args.create or args.flags or args.page_size is not None or args.checksums:
+        args.refuse(
+            "--create, --flags, --page-size and --checksums are for NAME=FILE, not for backups"
+        )
     refuse_to_write(args)
     files = [sys.stdin.buffer if each == "-" else each for each in args.files]
     found = restore(

@@ -104,6 +104,7 @@ def info(args: argparse.Namespace) -> None:
             "path": os.fsdecode(data_path(env)),
             "format": "LMDB " + ".".join(map(str, env.lib_version()[:2])),
             "page_size": stat.psize,
+            "checksums": env.checksums,
             "file_size": found.st_size,
             "disk_size": found.st_blocks * 512,
             "used": about.used,
@@ -117,6 +118,7 @@ def info(args: argparse.Namespace) -> None:
     if args.json:
         print_json({**fields, "databases": _as_json(databases)})
         return
+    fields["checksums"] = "yes" if fields["checksums"] else "no"
     for name in ("page_size", "file_size", "disk_size", "used", "map_size"):
         fields[name] = f"{fields[name]:,} ({size(fields[name])})"
     print_fields({name.replace("_", " "): value for name, value in fields.items()})

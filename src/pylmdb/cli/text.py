@@ -209,7 +209,7 @@ def restore_text(args: argparse.Namespace) -> None:
     """``pylmdb restore`` with operands NAME=FILE."""
     args.files = args.files or [f"{MAIN_NAME}={DEFAULT_FILE}"]
     if not args.create:
-        require(args.path)
+        require(args.path, creatable=True)
     written = store(args, _restored(args))
     print_result(args, f"{counted(written)} written", records=written)
 

@@ -576,7 +576,7 @@ class Map(Unions[K, V]):
         return item
 
     def setdefault(self, key: K, default: Any = None) -> Any:
-        """Return the value of a key.  If it does not exist, store and return ``default``.
+        """Return the value of a key; if it does not exist, store and return ``default``.
 
         >>> prices.setdefault("apple", 0), prices.setdefault("plum", 8)
         (12, 8)

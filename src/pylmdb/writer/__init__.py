@@ -15,6 +15,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
+from .._base.keywords import explains_keywords
 from .._base.public_names import directory
 from .._base.threads import report_exception
 from .._core_rules.refusals import refusal
@@ -159,6 +160,7 @@ class Writer:
 
     # -- operations --------------------------------------------------------------
 
+    @explains_keywords
     def put(
         self,
         key: BytesLike,
@@ -195,6 +197,7 @@ class Writer:
         method, args = put_operation(key, value, dupdata, overwrite, append, db, if_value)
         return self._add(method, args, timeout)
 
+    @explains_keywords
     def delete(
         self,
         key: BytesLike,
@@ -261,6 +264,7 @@ class Writer:
         """How many operations were added and have no outcome yet."""
         return self._queue.pending
 
+    @explains_keywords
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all operations that were added before are committed, or have failed.
 

@@ -140,6 +140,7 @@ class WriterProcess:
 
     # -- operations ----------------------------------------------------------------
 
+    @explains_keywords
     def put(
         self,
         key: BytesLike,
@@ -173,6 +174,7 @@ class WriterProcess:
         expected = None if if_value is None else freeze_bytes("if_value", if_value)
         self._send("put", _name(db), record, True, expected)
 
+    @explains_keywords
     def put_many(
         self,
         records: Iterable[tuple[BytesLike, BytesLike]],
@@ -195,6 +197,7 @@ class WriterProcess:
         frozen = [_frozen_pair(number, record) for number, record in enumerate(records)]
         self._send("put_many", _name(db), frozen, bool(overwrite))
 
+    @explains_keywords
     def delete(self, key: BytesLike, db: bytes | str | None = None) -> None:
         """Delete a key, with all its values, if it exists.
 
@@ -205,6 +208,7 @@ class WriterProcess:
         """
         self._send("delete", _name(db), freeze_bytes("key", key))
 
+    @explains_keywords
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all operations of this process are committed, and on disk unless ``sync`` is
         False.

@@ -388,14 +388,13 @@ static int move(PyLMDB_Cursor *cursor, int movement)
     return code;
 }
 
-static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *key,
-                            PyLMDB_Value *value)
+/* The movements that are not a mere step. */
+static COLD int move_and_show(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *key,
+                              PyLMDB_Value *value)
 {
     const struct pylmdb_position *position = &cursor->position;
     int code;
 
-    if (is_forked(cursor->hold))
-        return PYLMDB_FORKED;
     if (movement == MDB_SET_KEY || movement == MDB_SET_RANGE || movement == MDB_GET_BOTH ||
         movement == MDB_GET_BOTH_RANGE) {
         if ((code = seek(cursor, movement, key, value)))
@@ -408,6 +407,27 @@ static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *k
     if (value)
         *value = (PyLMDB_Value){position->value.mv_size, position->value.mv_data};
     return 0;
+}
+
+/* A step to the next record stores it where the caller wants it, and not in the position. */
+static int capi_cursor_move(PyLMDB_Cursor *cursor, int movement, PyLMDB_Value *key,
+                            PyLMDB_Value *value)
+{
+    const struct native_hold *hold = cursor->hold;
+    struct pylmdb_position *position = &cursor->position;
+    int code = PYLMDB_NOT_QUICK;
+
+    if (is_forked(hold))
+        return PYLMDB_FORKED;
+    if (LIKELY(movement == MDB_NEXT || movement == MDB_PREV))
+        code = pylmdb_quick_read(position, hold->engine->cursor_step, movement,
+                                 key ? (MDB_val *)key : &position->key, (MDB_val *)value,
+                                 PYLMDB_NOT_FRESH);
+    if (LIKELY(!code))
+        return 0;
+    if (code == PYLMDB_NOT_QUICK)
+        return move_and_show(cursor, movement, key, value);
+    return failed(cursor->hold, code, "cursor", "mdb_cursor_get", NULL, 0, NO_VALUE);
 }
 
 static int capi_cursor_delete(PyLMDB_Cursor *cursor, int all_values)
@@ -428,11 +448,16 @@ static MDB_val bound(const PyLMDB_Value *key)
     return key ? (MDB_val){key->size, (void *)some_address(key->data)} : (MDB_val){0, NULL};
 }
 
+/* Nothing else moves this cursor.  So after each record that a step has found, the engine can walk
+ * through the rest of the page by itself. */
 static int each_record(PyLMDB_Cursor *cursor, struct pylmdb_iteration *iteration, int values,
                        PyLMDB_OnRecord *on_record, void *context, int *answer)
 {
     const struct pylmdb_engine *engine = cursor->hold->engine;
     struct pylmdb_position *position = &cursor->position;
+    const struct pylmdb_walk walk = {
+        iteration->op, values, iteration->bound, iteration->includes_bound, on_record, context,
+    };
     int code;
 
     for (*answer = 0; !*answer;) {
@@ -445,6 +470,8 @@ static int each_record(PyLMDB_Cursor *cursor, struct pylmdb_iteration *iteration
         const PyLMDB_Value value = {position->value.mv_size, position->value.mv_data};
 
         *answer = on_record(context, &key, values ? &value : NULL);
+        if (!*answer)
+            *answer = engine->walk_page(position->cursor, &walk);
     }
     return 0;
 }

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps of a cursor from record to record. Most of them stay on a leaf page, in a database without
+ * duplicates, and need none of the checks of mdb_cursor_next() and mdb_cursor_prev() that are about
+ * other cases: checked_pages.c has checked the page as a whole. Included by shim.c. */
+
+/* Move the cursor, probably to another leaf page. */
+static int step_to_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+{
+    const int is_scan = (op == MDB_NEXT || op == MDB_PREV) && (mc->mc_flags & C_INITIALIZED);
+    const MDB_page *before = is_scan ? mc->mc_pg[mc->mc_top] : NULL;
+    MDB_val unwanted;
+    int rc;
+
+    if (is_scan && data && mc->mc_db->md_overflow_pages &&
+        (rc = read_ahead_next_leaf(mc, op == MDB_NEXT)))
+        return rc;
+    rc = pylmdb_safe_cursor_get(mc, key, data ? data : &unwanted, op);
+    if (!rc && is_scan && mc->mc_top && mc->mc_pg[mc->mc_top] != before)
+        read_ahead_after(mc, mc->mc_pg[mc->mc_top - 1], mc->mc_ki[mc->mc_top - 1], op == MDB_NEXT);
+    return rc;
+}
+
+/* The leaf page of the cursor, if the cursor has a valid position in a database without duplicates,
+ * so that the number of a node on its page is all that a movement there changes; else NULL. */
+static inline MDB_page *page_of_records(const MDB_cursor *mc)
+{
+    MDB_page *mp;
+
+    if (mc->mc_xcursor || (mc->mc_flags & (C_INITIALIZED | C_EOF | C_DEL)) != C_INITIALIZED ||
+        mc->mc_txn->mt_flags & MDB_TXN_BLOCKED)
+        return NULL;
+    mp = mc->mc_pg[mc->mc_top];
+    return IS_LEAF(mp) && !IS_LEAF2(mp) ? mp : NULL;
+}
+
+/* The number of the node after or before the cursor's. Before the first one: a very large number. */
+static inline unsigned int next_on_page(const MDB_cursor *mc, int op)
+{
+    return mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? 1u : -1u);
+}
+
+/* The record of a node whose value is on the page. */
+static inline void read_node(MDB_node *node, MDB_val *key, MDB_val *data)
+{
+    if (data) {
+        data->mv_size = NODEDSZ(node);
+        data->mv_data = NODEDATA(node);
+    }
+    MDB_GET_KEY(node, key);
+}
+
+/* Whether read_node() can read it. */
+static inline int is_on_page(const MDB_node *node, int values)
+{
+    return !(node->mn_flags & (values ? F_DUPDATA | F_BIGDATA : F_DUPDATA));
+}
+
+/* Step to a record on the same page; 0: nothing was done, because that is not so simple. */
+static inline int step_on_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+{
+    MDB_page *mp;
+    MDB_node *node;
+    unsigned int at;
+
+    if ((op != MDB_NEXT && op != MDB_PREV) || !(mp = page_of_records(mc)))
+        return 0;
+    at = next_on_page(mc, op);
+    if (at >= NUMKEYS(mp) || !is_on_page(node = NODEPTR(mp, at), data != NULL))
+        return 0;
+    mc->mc_ki[mc->mc_top] = (indx_t)at;
+    read_node(node, key, data);
+    return 1;
+}
+
+/* The same for a record with a large value, which is read ahead. */
+static int step_to_large(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *rc)
+{
+    MDB_page *mp;
+    MDB_node *node;
+    unsigned int at;
+
+    if ((op != MDB_NEXT && op != MDB_PREV) || !data || !(mp = page_of_records(mc)))
+        return 0;
+    at = next_on_page(mc, op);
+    if (at >= NUMKEYS(mp) || is_on_page(node = NODEPTR(mp, at), 1) || !is_on_page(node, 0))
+        return 0;
+    read_ahead_after(mc, mp, at, op == MDB_NEXT);
+    if (!(*rc = mdb_node_read(mc, node, data))) {
+        mc->mc_ki[mc->mc_top] = (indx_t)at;
+        MDB_GET_KEY(node, key);
+    }
+    return 1;
+}
+
+static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+{
+    int rc;
+
+    if (step_on_page(mc, key, data, op))
+        return MDB_SUCCESS;
+    return step_to_large(mc, key, data, op, &rc) ? rc : step_to_page(mc, key, data, op);
+}
+
+/* -- many steps in one call ------------------------------------------------------------- */
+
+/* Move to the end of the leaf page, but over count records at most; returns how many they are. */
+static size_t skip_on_page(MDB_cursor *mc, size_t count, int op)
+{
+    const MDB_page *mp = page_of_records(mc);
+    size_t left;
+
+    if (!mp || mc->mc_ki[mc->mc_top] >= NUMKEYS(mp))
+        return 0;
+    left = op == MDB_NEXT ? NUMKEYS(mp) - 1u - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
+    if (count > left)
+        count = left;
+    mc->mc_ki[mc->mc_top] = (indx_t)(mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? count : -count));
+    return count;
+}
+
+static int cursor_skip(MDB_cursor *mc, size_t count, int op)
+{
+    MDB_val key;
+    int rc = 0;
+
+    /* The last movement is a step, which checks the page. */
+    for (; count && !rc; count--) {
+        count -= skip_on_page(mc, count - 1, op);
+        rc = cursor_step(mc, &key, NULL, op);
+    }
+    return rc;
+}
+
+/* Whether a range in the direction of a walk ends before a node. */
+static int ends_before(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
+                       const struct pylmdb_walk *walk)
+{
+    MDB_val key;
+    int order;
+
+    MDB_GET_KEY(NODEPTR(mp, at), &key);
+    order = mc->mc_dbx->md_cmp(&key, &walk->bound);
+    if (!order)
+        return !walk->includes_bound;
+    return walk->op == MDB_NEXT ? order > 0 : order < 0;
+}
+
+/* How many nodes from at on are in the range. */
+static unsigned int count_in_range(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
+                                   const struct pylmdb_walk *walk)
+{
+    const unsigned int keys = NUMKEYS(mp), step = walk->op == MDB_NEXT ? 1u : -1u;
+    unsigned int low = 0, high, middle;
+
+    if (at >= keys)
+        return 0;
+    high = walk->op == MDB_NEXT ? keys - at : at + 1;
+    if (!walk->bound.mv_data || !ends_before(mc, mp, at + (high - 1) * step, walk))
+        return high;
+    while (low < high) {
+        middle = (low + high) / 2;
+        if (ends_before(mc, mp, at + middle * step, walk))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
+{
+    MDB_page *mp = page_of_records(mc);
+    const unsigned int step = walk->op == MDB_NEXT ? 1u : -1u;
+    unsigned int at, left;
+    int answer = 0;
+
+    /* A write could change the page while the records are told. */
+    if (!mp || !(mc->mc_txn->mt_flags & MDB_TXN_RDONLY))
+        return 0;
+    at = next_on_page(mc, walk->op);
+    for (left = count_in_range(mc, mp, at, walk); left && !answer; left--, at += step) {
+        MDB_node *node = NODEPTR(mp, at);
+        MDB_val key, value;
+
+        if (!is_on_page(node, walk->values))
+            break;
+        read_node(node, &key, &value);
+        if (any_file_is_truncated())
+            break;
+        answer = walk->on_record(walk->context, (const struct PyLMDB_Value *)&key,
+                                 walk->values ? (const struct PyLMDB_Value *)&value : NULL);
+    }
+    mc->mc_ki[mc->mc_top] = (indx_t)(at - step);
+    return answer;
+}
