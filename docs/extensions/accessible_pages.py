@@ -13,6 +13,7 @@ CHANGES = {
     r'(<div class="content-icon-container")>': r'\1 role="navigation" aria-label="This page">',
     # What scrolls can be reached with the keyboard.
     r"(<pre)>": r'\1 tabindex="0">',
+    r'(<div class="table-wrapper[^"]*")>': r'\1 tabindex="0">',
     # An empty cell heads no column.
     r'(<t)h class="head[^"]*"><p></p></th>': r"\1d></td>",
     # The page of the search has a heading.
