@@ -4,7 +4,9 @@
 import re
 from pathlib import Path
 
-from sphinx.errors import SphinxError
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
 
 CHANGES = {
     # Two landmarks of one kind have names.
@@ -33,7 +35,7 @@ def complete(app, failure):
         site += text
     added = [replacement.removeprefix(r"\1") for replacement in CHANGES.values()]
     if missing := [words for words in added if words not in site]:
-        raise SphinxError(f"the theme's HTML is not as it was; nowhere added: {missing}")
+        LOGGER.warning("the theme's HTML is not as it was; nowhere added: %s", missing)
 
 
 def setup(app):
