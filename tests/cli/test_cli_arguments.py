@@ -206,7 +206,7 @@ def test_an_edit_that_fails_changes_nothing(run, path):
 
 
 def test_read_refuses_to_write(run, path):
-    for words in (["put", path, "a", "b"], ["edit", path], ["restore", path], ["load", path],
+    for words in (["put", path, "a", "b"], ["edit", path], ["restore", path, "k=file"], ["load", path],
                   ["drop", path, "d"], ["compact", path], ["rename", path, "d", "e"],
                   ["copy-db", path, "d", "e"], ["copy-db", path, "d", "--to", path]):  # fmt: skip
         assert "leave out --read" in run("-r", *words, status=1)
