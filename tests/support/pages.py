@@ -13,7 +13,8 @@ These blocks are run, in their order:
   An expression whose result is shown must be run: not only in a branch that is never taken.
 - ``python`` whose first line is ``# name.py``: saved as that file, for the commands below it.
 - ``console``: each line ``$ command`` is run by a shell, and prints the lines below it.
-  There ``...`` stands for any text.  Commands in the background end with the block.
+  There ``...`` stands for any text, also of several lines, and a space for any number of them.
+  Commands in the background end with the block.
 
 Blocks of a page build on each other.  But if the page says so (``RECIPES``), each of its sections
 is a recipe: a program of its own, which starts in an empty directory.
@@ -31,7 +32,6 @@ import importlib.util
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -104,8 +104,8 @@ def check_commands(lines: list[tuple[str, str]]) -> None:
         output.seek(0)
         printed = output.read().decode().split("\0")
     for (line, shown), result in zip(lines, printed, strict=False):
-        pattern = re.escape(shown).replace(re.escape("..."), ".*")
-        if not re.fullmatch(pattern, result):
+        pattern = re.sub(r"(\\ )+", " +", re.escape(shown)).replace(re.escape("..."), ".*")
+        if not re.fullmatch(pattern, result, re.DOTALL):
             raise AssertionError(f"the page shows {shown!r} below {line!r}, it prints {result!r}")
 
 
@@ -128,13 +128,18 @@ def missing(text: str) -> list[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.partition(".")[0])
     modules -= {name.removesuffix(".py") for name, _ in scripts}
-    lines = (line for block in CONSOLE.findall(text) for line, _ in COMMAND.findall(block))
-    programs = {line.split()[0] for line in lines} - {"python", "pylmdb"}
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    lines = [line for block in CONSOLE.findall(text) for line, _ in COMMAND.findall(block)]
     return sorted(
         {name for name in modules if not importlib.util.find_spec(name)}
-        | {name for name in programs if not shutil.which(name, path=path)}
+        | {name for name in {line.split()[0] for line in lines} if not is_command(name)}
     )
+
+
+def is_command(name: str) -> bool:
+    """Return whether the shell that runs commands knows one, which may be built in."""
+    search = ["sh", "-c", f'{FUNCTIONS}command -v "$1"', "sh", name]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return not subprocess.run(search, env=environment, stdout=subprocess.DEVNULL).returncode
 
 
 def comments(program: str) -> dict[int, str]:
