@@ -6,6 +6,8 @@ import os
 import threading
 import time
 import weakref
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -494,6 +496,12 @@ def test_begin_with_a_timeout(env):
 def test_a_negative_timeout(env, timeout):
     with pytest.raises(ValueError, match="timeout"):
         env.begin(write=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [10**400, float("inf"), Fraction(10**6), Decimal(10**6)])
+def test_any_number_is_a_timeout(env, timeout):
+    with env.begin(write=True, timeout=timeout) as txn:
+        assert txn.put(b"k", b"v")
 
 
 def test_begin_positional_and_keyword_forms(env):

@@ -15,6 +15,7 @@ The C core has a gate of its own, and waits here.
 
 from __future__ import annotations
 
+import sys
 import time
 from _thread import allocate_lock
 
@@ -36,6 +37,9 @@ SLICE = 0.05
 # After how many seconds a wait for the writer lock is logged.
 LONG_WAIT = 1.0
 
+# the longest wait, in seconds; an integer can be greater than any float
+_LONGEST = sys.float_info.max
+
 
 class Deadline:
     """The end of a wait, ``timeout`` seconds from now; None means that it never ends.
@@ -56,7 +60,7 @@ class Deadline:
         if is_negative:
             raise ValueError(f"{argument} must be None or at least 0 seconds, not {timeout!r}")
         now = time.monotonic()
-        self._until = None if timeout is None else now + timeout
+        self._until = None if timeout is None else now + float(min(timeout, _LONGEST))
         self._log_at: float | None = now + LONG_WAIT
 
     def slice(self) -> float:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 # the first bytes of an array in the .npy format
 _NPY = b"\x93NUMPY"
-# bytes in a message, as repr() writes them
-_LITERAL = re.compile(r"""\bb(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+# bytes or text in a message, as repr() writes them
+_LITERAL = re.compile(r"""(?<!\w)b?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 # how bytes are written that are not readable text
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+")
 # characters that are not printable, but readable in a value
@@ -317,7 +317,13 @@ NAME = Format("auto", 0, b"")
 
 def literals_as_text(text: str) -> str:
     """Return a message of pylmdb with keys and names as they are typed, instead of b'...'."""
-    return _LITERAL.sub(lambda found: repr(NAME.text(ast.literal_eval(found[0]))), text)
+
+    def replaced(found: re.Match[str]) -> str:
+        literal = found[0]
+        is_bytes = literal.startswith("b")
+        return repr(NAME.text(ast.literal_eval(literal))) if is_bytes else literal
+
+    return _LITERAL.sub(replaced, text)
 
 
 def name_json(name: bytes | None) -> object:

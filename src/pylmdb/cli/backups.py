@@ -116,6 +116,7 @@ def back_up(args: argparse.Namespace) -> None:
 
 def restore_files(args: argparse.Namespace) -> None:
     """``pylmdb restore``."""
+    refuse_to_write(args)
     if not args.files and not os.path.exists(DEFAULT_FILE):
         args.refuse(
             "no FILE is given; give a full backup and the increments that continue it, or"
@@ -133,7 +134,6 @@ def restore_files(args: argparse.Namespace) -> None:
         args.refuse(
             "--create, --flags, --page-size and --checksums are for NAME=FILE, not for backups"
         )
-    refuse_to_write(args)
     files = [sys.stdin.buffer if each == "-" else each for each in args.files]
     found = restore(
         files, args.path, until=args.until, overwrite=args.overwrite, subdir=not args.single,
