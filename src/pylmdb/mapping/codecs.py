@@ -161,8 +161,14 @@ def _json() -> Codec:
     import json
 
     def encode(value: object) -> bytes:
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except TypeError as failure:
+            raise TypeError(
+                f"Map: value='json' cannot store a value: {failure}; use what JSON has, or open the"
+                " Map with value='pickle' or a pair of functions"
+            ) from failure
         # A str may have half of a surrogate pair; json.loads() can read that.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "surrogatepass")
 
     return Codec(encode, json.loads)
