@@ -43,6 +43,10 @@ html_show_sphinx = False
 
 myst_heading_anchors = 3
 
+# The button copies what is typed, without prompts and results.
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"

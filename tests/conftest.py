@@ -31,9 +31,10 @@ CORES = [os.environ.get("PYLMDB_CORE") or ("c" if sys.implementation.name == "cp
 
 # The files that take the longest, for their number of tests.
 LONG = (
-    "test_open_refused.py", "test_writer_lock.py", "test_exit.py", "test_interrupts.py",
-    "test_power_failure.py", "test_process_numbers.py", "test_aio_writes.py", "test_threads.py",
-    "test_hostile_files.py", "test_growth.py", "test_replaced_files.py", "test_cli_attacks.py",
+    "test_pages.py", "test_writer_process.py", "test_core_leaks.py", "test_open_refused.py",
+    "test_writer_lock.py", "test_interrupts.py", "test_power_failure.py", "test_process_numbers.py",
+    "test_core_faults.py", "test_threads.py", "test_hostile_files.py", "test_growth.py",
+    "test_replaced_files.py", "test_cli_attacks.py", "test_map.py",
 )  # fmt: skip
 
 

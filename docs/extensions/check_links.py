@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sphinx.errors import SphinxError
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Page(HTMLParser):
@@ -38,9 +40,8 @@ def broken(folder):
 
 def check(app, failure):
     if app.builder.name == "html" and not failure:
-        wrong = sorted(set(broken(Path(app.outdir).resolve())))
-        if wrong:
-            raise SphinxError("\n".join(wrong))
+        for line in sorted(set(broken(Path(app.outdir).resolve()))):
+            LOGGER.warning(line)
 
 
 def setup(app):

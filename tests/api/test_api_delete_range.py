@@ -120,7 +120,7 @@ def test_large_ranges(open_env):
     assert env.stat().depth == 3
     chance = random.Random(5)
     with env.begin(write=True) as txn:
-        for _ in range(20):
+        for _ in range(10):
             low, high = sorted(chance.choices(range(len(keys) + 1), k=2))
             start = keys[low] if low < len(keys) else b"9"
             stop = keys[high] if high < len(keys) else chance.choice([None, b"9"])

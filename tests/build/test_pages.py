@@ -106,7 +106,7 @@ def sentences(page):
         yield from re.split(r"(?<=[.!?:]) +|(?<=[.!?:]\*\*) +", " ".join(paragraph.split()))
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if page.name != "design.md"], ids=name_of)
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
 def test_sentences_have_at_most_30_words(page):
     assert [sentence for sentence in sentences(page) if len(sentence.split()) > 30] == []
 
@@ -192,6 +192,7 @@ def page_with(tmp_path, program):
         "nothing",
         "raise SystemError",
         "```\n```console\n$ echo one\ntwo",
+        "```\n```console\n$ echo one; echo two\n...\nthree",
         "```\n```console\n$ echo one\none\n$ exit 1\ntwo",
         "# fail.py\n1 / 0\n```\n```console\n$ python fail.py",
         "if False:\n    print(1)  # 1",
@@ -211,6 +212,7 @@ def test_a_page_that_is_wrong(program, tmp_path, monkeypatch):
         "print('a', 1, sep='-')  # a-1; joined",
         "# one.py\nprint(1)\n```\n```console\n$ python one.py\n1\n$ pylmdb --version\n...",
         "```\n```console\n$ sleep 100 &\n$ true",
+        "```\n```console\n$ echo 'one   two'; echo three; echo four\none two\n...",
         "[2]  # [2], in a list",
         "2 + 1  # one more",
         "number = 4  # 5",

@@ -13,7 +13,8 @@ These blocks are run, in their order:
   An expression whose result is shown must be run: not only in a branch that is never taken.
 - ``python`` whose first line is ``# name.py``: saved as that file, for the commands below it.
 - ``console``: each line ``$ command`` is run by a shell, and prints the lines below it.
-  There ``...`` stands for any text.  Commands in the background end with the block.
+  There ``...`` stands for any text, also of several lines, and a space for any number of them.
+  Commands in the background end with the block.
 
 Blocks of a page build on each other.  But if the page says so (``RECIPES``), each of its sections
 is a recipe: a program of its own, which starts in an empty directory.
@@ -104,8 +105,8 @@ def check_commands(lines: list[tuple[str, str]]) -> None:
         output.seek(0)
         printed = output.read().decode().split("\0")
     for (line, shown), result in zip(lines, printed, strict=False):
-        pattern = re.escape(shown).replace(re.escape("..."), ".*")
-        if not re.fullmatch(pattern, result):
+        pattern = re.sub(r"(\\ )+", " +", re.escape(shown)).replace(re.escape("..."), ".*")
+        if not re.fullmatch(pattern, result, re.DOTALL):
             raise AssertionError(f"the page shows {shown!r} below {line!r}, it prints {result!r}")
 
 
