@@ -57,7 +57,10 @@ def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec
     else:
         if all(map(callable, (encode, decode))):
             return Codec(encode, decode)
-    raise TypeError(f"{role} must be a codec's name, or a pair of functions (encode, decode)")
+    names = ", ".join(map(repr, known))
+    raise TypeError(
+        f"Map: {role} must be one of {names}, or a pair of functions (encode, decode), not {codec!r}"
+    )
 
 
 def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Codec:
