@@ -152,7 +152,8 @@ static unsigned int count_in_range(const MDB_cursor *mc, MDB_page *mp, unsigned 
     const unsigned int keys = NUMKEYS(mp), step = walk->op == MDB_NEXT ? 1u : -1u;
     unsigned int low = 0, high, middle;
 
-    if (at >= keys)
+    /* Zeros in the place of the page would be as many keys as no page has. */
+    if (at >= keys || any_file_is_truncated())
         return 0;
     high = walk->op == MDB_NEXT ? keys - at : at + 1;
     if (!walk->bound.mv_data || !ends_before(mc, mp, at + (high - 1) * step, walk))
@@ -167,10 +168,17 @@ static unsigned int count_in_range(const MDB_cursor *mc, MDB_page *mp, unsigned 
     return low;
 }
 
+/* The width of integers that can be compared with the bound; 0: any key can. */
+static size_t width_of_bound(const MDB_cursor *mc, const struct pylmdb_walk *walk)
+{
+    return walk->bound.mv_data && mc->mc_db->md_flags & MDB_INTEGERKEY ? walk->bound.mv_size : 0;
+}
+
 int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
 {
     MDB_page *mp = page_of_records(mc);
     const unsigned int step = walk->op == MDB_NEXT ? 1u : -1u;
+    const size_t width = width_of_bound(mc, walk);
     unsigned int at, left;
     int answer = 0;
 
@@ -182,8 +190,8 @@ int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
         MDB_node *node = NODEPTR(mp, at);
         MDB_val key, value;
 
-        if (!is_on_page(node, walk->values))
-            break;
+        if (!is_on_page(node, walk->values) || (width && NODEKSZ(node) != width))
+            break; /* the next step reads it, or refuses its width */
         read_node(node, &key, &value);
         if (any_file_is_truncated())
             break;

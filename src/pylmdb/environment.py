@@ -479,6 +479,8 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         :param after: the number of the transaction that the program knows: the :meth:`id
             <Transaction.id>` of a read transaction, ``info().last_txnid``, or the result of the
             last wait.  If there is a newer one, it returns at once.  None: the newest one.
+            A write transaction that changes nothing is not committed, and the next one gets its
+            number.
         :param timeout: how many seconds to wait; None for no limit.
         :return: the number of the newest transaction.
         :raises LockTimeoutError: none was committed within ``timeout`` seconds.

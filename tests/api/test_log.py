@@ -252,6 +252,35 @@ def test_a_handler_can_use_the_environment(open_env, env_path, lib_version, hand
         assert txn.get(b"log") == b"line"
 
 
+def test_a_handler_that_closes_the_environment(open_env, env_path, lib_version, handler):
+    env = open_env(max_readers=1)
+    env.begin(write=True).abort()
+    killed_reader(env_path, lib_version)
+    handler.before = env.close
+    with pytest.raises(pylmdb.ClosedError):
+        env.begin()
+    assert handler.texts(logging.INFO) == cleared(env_path)
+    with open_env() as again, again.begin(write=True, timeout=0) as txn:
+        txn.put(b"k", b"v")
+
+
+def test_a_handler_that_interrupts_the_begin(open_env, env_path, lib_version, handler):
+    """No transaction stays open."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    env = open_env(max_readers=1)
+    env.begin(write=True).abort()
+    killed_reader(env_path, lib_version)
+    handler.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        env.begin()
+    handler.before = lambda: None
+    assert env.reader_list() == []
+    env.begin().abort()
+
+
 def test_nothing_is_written_without_a_handler(env_path, lib_version):
     """run() fails if anything is written to stderr."""
     run(

@@ -84,13 +84,14 @@ def members(wheel):
 def checkout(tmp_path_factory):
     """A copy of the sources, so that building leaves no files in the tree under test."""
     copy = tmp_path_factory.mktemp("checkout")
-    leave = {".git", "build", "dist", "__pycache__"}
+    made = {".git", "build", "dist"}
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
         if (
             path.is_file()
-            and not leave & set(parts)
+            and parts[0] not in made
             and not parts[0].startswith(".venv")
+            and "__pycache__" not in parts
             and path.suffix != ".so"
         ):
             target = copy.joinpath(*parts)

@@ -241,5 +241,5 @@ def test_recipes_of_a_page_are_parts_of_their_own(tmp_path):
 def test_what_a_recipe_needs_and_is_not_installed():
     script = "```python\n# own.py\nimport nowhere.at_all, sys\n```\n"
     block = "```python\nimport own\nfrom pylmdb import Map\n```\n"
-    console = "```console\n$ no-command x\n$ python a\n```\n"
+    console = "```console\n$ no-command x\n$ python a\n$ ulimit -n\n$ pylmdb ls\n$ cat a\n```\n"
     assert pages.missing(script + block + console) == ["no-command", "nowhere"]

@@ -9,9 +9,11 @@ import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import extensions
 import pytest
+from data_files import RECORD, File
 from programs import in_child, in_thread, in_threads, raised_by
 from project import ROOT
 
@@ -317,6 +319,28 @@ def test_ranges_over_many_pages(user, env, integers, write):
             assert collected(user, hold, *bounds, flags) == expected
             limit = generator.randrange(1, 2000)
             assert collected(user, hold, *bounds, flags, limit) == expected[:limit]
+
+
+def test_a_range_of_integers_refuses_another_width(user, open_env, env_path, lib_version):
+    """Another library has stored keys of two widths."""
+    with open_env(page_size=4096) as env, env.begin(env.open_db(b"db"), write=True) as txn:
+        for number in range(9):
+            txn.put(struct.pack("=Q", number) + b"abcd" * (number == 4), b"")
+    file = File(Path(env_path), lib_version)
+    file.set("H", file.record(b"db") + RECORD["flags"], lowlevel.engines()[0].lib.MDB_INTEGERKEY)
+    file.save()
+    env = open_env()
+    with env.begin(env.open_db(b"db")) as txn, Holding(user, txn) as hold:
+        for stop, flags in (0, 0), (3, 0), (2, INCLUDE_STOP):
+            wanted = [(struct.pack("=Q", number), b"") for number in range(stop + bool(flags))]
+            assert collected(user, hold, None, struct.pack("=Q", stop), flags) == wanted
+        for start, stop, flags in (None, 8, 0), (0, None, REVERSE):
+            seen = []
+            bounds = [each if each is None else struct.pack("=Q", each) for each in (start, stop)]
+            with pytest.raises(pylmdb.BadValsizeError):
+                user.range(hold, *bounds, flags, lambda key, value, seen=seen: seen.append(key))
+            assert {len(key) for key in seen} == {8}
+            assert len(seen) == 4
 
 
 def test_a_range_inside_another_one(user, env, db):

@@ -32,7 +32,6 @@ import importlib.util
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -129,13 +128,18 @@ def missing(text: str) -> list[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.partition(".")[0])
     modules -= {name.removesuffix(".py") for name, _ in scripts}
-    lines = (line for block in CONSOLE.findall(text) for line, _ in COMMAND.findall(block))
-    programs = {line.split()[0] for line in lines} - {"python", "pylmdb"}
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    lines = [line for block in CONSOLE.findall(text) for line, _ in COMMAND.findall(block)]
     return sorted(
         {name for name in modules if not importlib.util.find_spec(name)}
-        | {name for name in programs if not shutil.which(name, path=path)}
+        | {name for name in {line.split()[0] for line in lines} if not is_command(name)}
     )
+
+
+def is_command(name: str) -> bool:
+    """Return whether the shell that runs commands knows one, which may be built in."""
+    search = ["sh", "-c", f'{FUNCTIONS}command -v "$1"', "sh", name]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return not subprocess.run(search, env=environment, stdout=subprocess.DEVNULL).returncode
 
 
 def comments(program: str) -> dict[int, str]:

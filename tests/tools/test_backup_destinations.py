@@ -52,6 +52,45 @@ def test_an_object_that_writes_less_than_it_is_given(tmp_path, lib_version):
     assert pylmdb.backup_info(io.BytesIO(dest.data)).identity == made.identity
 
 
+def test_a_count_that_cannot_be(env):
+    for count in -1, 1 << 20:
+        dest = type("Odd", (), {"write": lambda self, data, count=count: count})()
+        with pytest.raises(OSError, match=f"write\\(\\) returned {count} for"):
+            env.backup(dest)
+
+
+def test_an_object_that_writes_nothing_ends_at_the_limit(env):
+    dest = type("Lazy", (), {"write": lambda self, data: 0})()
+    with pytest.raises(pylmdb.LockTimeoutError, match="max_seconds"):
+        env.backup(dest, max_seconds=0.1)
+
+
+def test_nothing_is_written_after_a_failure(env):
+    class Failing(io.RawIOBase):
+        calls = 0
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.calls += 1
+            raise KeyboardInterrupt
+
+    dest = Failing()
+    with pytest.raises(KeyboardInterrupt):
+        env.backup(dest)
+    assert dest.calls == 1
+
+
+def test_a_raw_file_that_would_block(env, pipe):
+    """A descriptor can be waited for, an object cannot."""
+    os.set_blocking(pipe[1], False)
+    with env.begin(write=True) as txn:
+        txn.put(b"k", bytes(1 << 20))
+    with open(pipe[1], "wb", buffering=0, closefd=False) as dest, pytest.raises(BlockingIOError):
+        env.backup(dest)
+
+
 @pytest.fixture
 def pipe():
     """The ends of a pipe that nobody reads."""

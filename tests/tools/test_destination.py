@@ -48,6 +48,23 @@ def test_the_current_directory(tmp_path, source, monkeypatch):
     assert os.path.exists("data.mdb"), "it is still the current directory"
 
 
+@pytest.mark.parametrize("path", ["", b""])
+def test_an_empty_path_is_not_the_current_directory(tmp_path, source, monkeypatch, path):
+    (tmp_path / "dest").mkdir()
+    monkeypatch.chdir(tmp_path / "dest")
+    with pylmdb.open(source) as env:
+        backup = env.backup(tmp_path / "full")
+    for write in (
+        lambda: pylmdb.merge([source], path),
+        lambda: pylmdb.convert(source, path),
+        lambda: pylmdb.restore(backup, path),
+        lambda: pylmdb.restore(backup, path, overwrite=True),
+    ):
+        with pytest.raises(pylmdb.PathNotFoundError, match="must not be empty"):
+            write()
+    assert os.listdir() == []
+
+
 @pytest.mark.parametrize("subdir", [True, False], ids=["directory", "file"])
 def test_links_are_followed(tmp_path, source, subdir):
     (tmp_path / "real").mkdir()

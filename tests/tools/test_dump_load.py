@@ -382,6 +382,17 @@ def test_an_open_descriptor_is_written_to(open_env, tmp_path):
         assert file.read() == (tmp_path / "text").read_bytes()
 
 
+def test_a_directory_of_descriptors_is_a_directory(open_env, tmp_path):
+    env = open_env()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for path in "/dev/fd", "/dev/fd/", f"/dev/fd/{folder}":
+            with pytest.raises(pylmdb.Error, match="is a directory; name a file"):
+                pylmdb.dump(env, path)
+    finally:
+        os.close(folder)
+
+
 @pytest.mark.parametrize("mode", ["wb", "ab"])
 def test_what_an_open_descriptor_has_written_before_is_kept(open_env, tmp_path, mode):
     """As in a shell: pylmdb dump env -f /dev/stdout >> log."""

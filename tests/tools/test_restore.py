@@ -3,7 +3,7 @@
 
 import io
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import programs
 import pytest
@@ -66,6 +66,16 @@ def test_arguments_of_other_types(chain, tmp_path, monkeypatch, backups, path, t
 def test_until_is_a_transaction_or_a_time(chain, tmp_path, until):
     text = rf"until must be the number of a transaction or a datetime, not \w+ \({until!r}\)"
     refuses(lambda: pylmdb.restore(chain, tmp_path / "new", until=until), TypeError, text)
+
+
+def test_until_is_a_time_of_the_system_or_has_a_zone(chain, tmp_path):
+    for until in datetime.min, datetime.min.replace(tzinfo=timezone(timedelta(hours=9))):
+        text = "(no zone|is before)" if until.tzinfo is None else "is before the full backup"
+        refuses(
+            lambda until=until: pylmdb.restore(chain, tmp_path / "new", until=until),
+            pylmdb.InvalidParameterError,
+            f"until=0001-01-01 .*{text}",
+        )
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -101,7 +101,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "environment closed in begin": _of(
         ClosedError,
-        "this environment was closed while begin() waited for the writer lock",
+        "this environment was closed while begin() waited or logged",
         "open it again",
     ),
     "writer lock in use": _of(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO, TypeAlias
 
-    from _typeshed import ReadableBuffer
-
     from .._base.new_files import Path
     from ..environment import Environment
     from .backup_file import BackupReader
 
     BackupDestination = Path | int | BinaryIO
-    BackupOutput: TypeAlias = "BinaryIO | Descriptor"
+    BackupOutput: TypeAlias = "BinaryIO | Descriptor | _Whole"
 
 
 class Limit:
@@ -110,28 +109,34 @@ def open_destination(
         return Descriptor(dest, limit), None
     if isinstance(dest, io.BufferedIOBase):
         return dest, None
-    # its write() may write less than it is given
-    raw: io.RawIOBase = dest if isinstance(dest, io.RawIOBase) else _Raw(dest)
-    buffered = io.BufferedWriter(raw)
-    stack.callback(buffered.detach)
-    return buffered, None
+    return _Whole(dest, limit), None
 
 
-class _Raw(io.RawIOBase):
-    """An object that has only ``write()``."""
+class _Whole:
+    """Writes all bytes that it is given to an object whose ``write()`` may write fewer.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    Nothing is kept back, so nothing is written after a failure or an interrupt.
+    """
 
-    def writable(self) -> bool:
-        """Return True."""
-        return True
+    _MOST = 1 << 16
 
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Write some bytes, and return how many; an object that does not tell has written all."""
-        part = bytes(data)
-        written = self._file.write(part)
-        return len(part) if written is None else int(written)
+    def __init__(self, file: BinaryIO | io.RawIOBase, limit: Limit) -> None:
+        self._file, self._limit = file, limit
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all bytes; an object that does not tell how many it has written has written all."""
+        rest = memoryview(data)
+        while rest:
+            part = bytes(rest[: self._MOST])
+            written = self._file.write(part)
+            if written is None and isinstance(self._file, io.RawIOBase):
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            count = len(part) if written is None else int(written)
+            if not 0 <= count <= len(part):
+                raise OSError(f"backup: write() returned {count} for {len(part)} bytes")
+            rest = rest[count:]
+            if not count:
+                self._limit.check()
 
     def flush(self) -> None:
         """Flush the object, if it can."""

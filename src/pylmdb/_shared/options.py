@@ -178,12 +178,18 @@ def locate(
         given_path, raw = os.fsdecode(name), name
     if b"\0" in raw:
         raise ValueError(f"path must not contain a NUL character: {given_path!r}")
-    if not raw:
-        raise error("open", errno.ENOENT, "", "open: the path of an environment must not be empty")
+    refuse_empty_path("open", raw)
     absolute = raw if os.path.isabs(raw) else os.path.join(os.getcwdb(), raw)
     if subdir is None:  # asking for a name takes a third of the time of asking what it names
         subdir = os.access(data_path(absolute, True), os.F_OK) or not _is_file(absolute)
     return absolute, given_path, bool(subdir)
+
+
+def refuse_empty_path(operation: str, path: bytes) -> None:
+    """Raise PathNotFoundError if the path of an environment is empty."""
+    if not path:
+        problem = f"{operation}: the path of an environment must not be empty"
+        raise error(operation, errno.ENOENT, problem=problem)
 
 
 def _is_file(path: bytes) -> bool:

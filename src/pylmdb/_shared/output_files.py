@@ -101,7 +101,9 @@ def _is_stream(path: bytes) -> bool:
         mode = os.stat(path).st_mode
     except OSError:
         return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or bool(_descriptor(path))
+    if stat.S_ISDIR(mode):
+        return False
+    return not stat.S_ISREG(mode) or bool(_descriptor(path))
 
 
 def _open_stream(path: bytes) -> BinaryIO:

@@ -21,7 +21,7 @@ from .._base.owners import Owner
 from .._core_rules.database_flags import flag_words, words_of
 from .._environment import catalog as _catalog
 from .._shared.opening import no_parent
-from .._shared.options import nearest_page_size
+from .._shared.options import nearest_page_size, refuse_empty_path
 from ..environment import Environment
 from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for
@@ -253,10 +253,15 @@ def describe_database(name: bytes | None) -> str:
 
 
 def is_new(dest: Source) -> bool:
-    """Return True if the environment ``dest`` does not exist."""
+    """Return True if the environment ``dest`` does not exist.
+
+    :raises PathNotFoundError: its path is empty.
+    """
     if isinstance(dest, Environment):
         return False
-    return not os.path.exists(data_file(os.fsencode(dest)))
+    path = os.fsencode(dest)
+    refuse_empty_path("open", path)
+    return not os.path.exists(data_file(path))
 
 
 def data_file(path: bytes) -> bytes:

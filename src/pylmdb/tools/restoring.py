@@ -210,7 +210,7 @@ def _how_many(readers: Sequence[BackupReader], until: int | datetime | None) -> 
     if until is None:
         return len(readers)
     if isinstance(until, datetime):
-        limit = until.astimezone()
+        limit = _with_zone(until)
         fits = [each.info.time <= limit for each in readers]
         first = f"of {readers[0].info.time.isoformat(sep=' ')}"
     elif not hasattr(until, "__index__"):
@@ -228,6 +228,17 @@ def _how_many(readers: Sequence[BackupReader], until: int | datetime | None) -> 
             hint="give an older full backup",
         )
     return len(fits) - fits[::-1].index(True)
+
+
+def _with_zone(time: datetime) -> datetime:
+    """Return a time with its zone, which is that of the system if it has none."""
+    try:
+        return time if time.utcoffset() is not None else time.astimezone()
+    except (ValueError, OverflowError) as failure:
+        raise InvalidParameterError(
+            f"restore: until={time} has no zone, and is out of the range of the system's times",
+            hint="give a time with a zone, or the number of a transaction",
+        ) from failure
 
 
 # -- pages --------------------------------------------------------------------------------
