@@ -59,7 +59,8 @@ def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec
             return Codec(encode, decode)
     names = ", ".join(map(repr, known))
     raise TypeError(
-        f"Map: {role} must be one of {names}, or a pair of functions (encode, decode), not {codec!r}"
+        f"Map: {role} must be one of {names}, or a pair of functions (encode, decode),"
+        f" not {codec!r}"
     )
 
 
