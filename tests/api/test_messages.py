@@ -395,6 +395,8 @@ OWN_CALLS = {
     "Map, JSON over other data": lambda w: json_map(w)["text"],
     "Map, JSON over other data, items": lambda w: list(json_map(w).items()),
     "Map, JSON over other data, values": lambda w: list(json_map(w).values()),
+    "Map, JSON over a named database": lambda w: dict(Map(w.other, value="json")),
+    "Map, a value that JSON cannot store": lambda w: json_map(w).update(a={1}),
     "Map, unknown codec": lambda w: Map(w.env, value="jsn"),
     "Map, database with flags": lambda w: Map(w.env, db=w.dups),
     "Map.increment of a list": lambda w: list_map(w).increment("k"),
@@ -410,6 +412,7 @@ OWN_CALLS = {
     "aio, in": aio_in,
     "aio, for": lambda w: iter(aio.wrap(w.env).begin()),
     "aio, with an environment": lambda w: aio.wrap(w.env).__enter__(),
+    "from_images(str)": lambda w: datasets.from_images(["photos"], "packed"),
     "build(lambda)": lambda w: datasets.build(
         [1], lambda item: (b"k", b"v"), "built", workers=1, progress=False
     ),

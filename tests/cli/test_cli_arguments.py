@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -154,15 +153,14 @@ def test_messages_name_options_instead_of_parameters(run, path, tmp_path):
     assert "--use-single-file means a file; leave --use-single-file out to open either" in single
 
 
-def test_a_path_that_ends_like_a_literal_of_bytes(run, path, tmp_path, monkeypatch):
-    """Names of databases and keys are shown as they are typed, and paths as they are."""
-    monkeypatch.chdir(tmp_path)
-    os.mkdir("dir")
-    run("backup", path, "dir/b")
-    for name in "é", "other-b":
-        shutil.copy("dir/b", name)
-        said = run("restore", "new", name, "dir/b", status=1)
-        assert said.startswith(f"pylmdb restore: 'dir/b' and {name!r} are the same backup")
+def test_a_full_reader_table_names_a_program_that_can_list_the_processes(run, tmp_path):
+    """No command can open the file then, and so none can list the readers."""
+    with pylmdb.open(tmp_path / "full", max_readers=1) as env, env.begin():
+        code = "import sys; from pylmdb.cli import main; sys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", code, "readers", tmp_path / "full"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "'fuser -v' lists the processes that have the data file open" in done.stderr
 
 
 def test_two_minus_signs_are_no_operand(path, capsys):
@@ -218,9 +216,10 @@ def test_an_edit_that_fails_changes_nothing(run, path):
 
 
 def test_read_refuses_to_write(run, path):
-    for words in (["put", path, "a", "b"], ["edit", path], ["restore", path, "k=file"], ["load", path],
-                  ["drop", path, "d"], ["compact", path], ["rename", path, "d", "e"],
-                  ["copy-db", path, "d", "e"], ["copy-db", path, "d", "--to", path]):  # fmt: skip
+    for words in (["put", path, "a", "b"], ["edit", path], ["load", path],
+                  ["restore", path, "d=dump"], ["drop", path, "d"], ["compact", path],
+                  ["rename", path, "d", "e"], ["copy-db", path, "d", "e"],
+                  ["copy-db", path, "d", "--to", path]):  # fmt: skip
         assert "leave out --read" in run("-r", *words, status=1)
     assert run("-r", "-e", path, "get", "k0") == "v0"
 

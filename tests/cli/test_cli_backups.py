@@ -103,6 +103,8 @@ def test_refusals(paths, env, run, tmp_path):
     assert "(--max-seconds); allow more time, or make an increment (--since)" in message
     assert "does not exist" in run("restore", tmp_path / "new", tmp_path / "none", status=1)
     assert "give the full backup first" in run("restore", tmp_path / "new", paths[1], status=1)
+    swapped = run("restore", paths[0], tmp_path / "new", status=1)
+    assert swapped.endswith("give the path of the environment first, and then the backups\n")
     for words in (
         [paths[0], "db=file"],
         [paths[0], "--create"],

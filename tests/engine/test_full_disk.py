@@ -116,6 +116,7 @@ def refused(call, number=errno.ENOSPC):
         call()
     except pylmdb.DiskError as error:
         assert error.errno == number and isinstance(error, OSError), error
+        return str(error)
     else:
         raise AssertionError("there was room")
 def count(env):
@@ -181,7 +182,7 @@ env = open_env()
 fill(env, MIB)
 for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
     disk(os.stat(path + "/data.mdb").st_size, number)
-    refused(lambda: fill(env, 20 * MIB, b"new"), number)
+    assert "data file could not be written" in refused(lambda: fill(env, 20 * MIB, b"new"), number)
     disk(-1)
 assert count(env) == MIB // 4000
 """)
@@ -225,7 +226,7 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limit[1]))
-refused(env.compact, errno.EFBIG)
+assert refused(env.compact, errno.EFBIG).startswith("compact: the new file could not be written")
 resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 assert os.listdir(path) and not os.path.exists(path + "/data.mdb.compact")
 assert count(env) == 4 * MIB // 4000

@@ -328,7 +328,7 @@ def test_pairs_of_functions(env):
     ("codec", "error", "words"),
     [
         ("npz", ValueError, "'bytes', 'str'.*or a pair of functions, not 'npz'"),
-        (None, TypeError, "pair of functions"),
+        (None, TypeError, "'bytes', 'str'.*pair of functions.*, not None"),
         ((str.encode,), TypeError, "pair of functions"),
         ((str.encode, 1), TypeError, "pair of functions"),
     ],

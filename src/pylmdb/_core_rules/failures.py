@@ -267,6 +267,10 @@ def _bad_txn(slot: DbSlot, failed: Failed) -> Explanation:
     )
 
 
+def _not_written(slot: DbSlot, failed: Failed) -> Explanation:
+    return "the data file could not be written; earlier commits are not affected", None
+
+
 _EXPLAIN = {
     _NOT_FOUND: _missing,
     _KEY_EXIST: _exists,
@@ -278,6 +282,10 @@ _EXPLAIN = {
     _MAP_FULL: _map_full,
     _BAD_TXN: _bad_txn,
     _CORRUPTED: _damaged,
+    errno.ENOSPC: _not_written,
+    errno.EDQUOT: _not_written,
+    errno.EFBIG: _not_written,
+    errno.EIO: _not_written,
 }
 
 

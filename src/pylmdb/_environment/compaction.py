@@ -171,6 +171,9 @@ def _fill(shared: SharedEnv, new: Temporary) -> None:
     """Write a compacted copy."""
     fd = new.make(0o600)
     code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, shared.engine.ffi.NULL)
+    if code > 0:
+        problem = "compact: the new file could not be written; the environment is as it was"
+        raise error("mdb_env_copyfd3", code, problem=problem)
     if code:
         raise read_error("mdb_env_copyfd3", "compact", code, shared)
 

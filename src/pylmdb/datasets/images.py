@@ -138,6 +138,12 @@ def from_images(
     files = [*items]
     if not files:
         raise InvalidParameterError("from_images: items has no images")
+    for item in files:
+        if not isinstance(item, ImageFile):
+            raise TypeError(
+                f"from_images: items must be ImageFile objects, not {type(item).__name__}"
+                f" ({item!r}); from_image_folder() packs a folder"
+            )
     if shuffle:
         random.Random(seed).shuffle(files)
     if resume and (errors == "skip" or options.get("exist", "extend") != "extend"):

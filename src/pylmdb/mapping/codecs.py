@@ -57,7 +57,11 @@ def _find(role: str, codec: Any, known: dict[str, Callable[[], Codec]]) -> Codec
     else:
         if all(map(callable, (encode, decode))):
             return Codec(encode, decode)
-    raise TypeError(f"{role} must be a codec's name, or a pair of functions (encode, decode)")
+    names = ", ".join(map(repr, known))
+    raise TypeError(
+        f"Map: {role} must be one of {names}, or a pair of functions (encode, decode),"
+        f" not {codec!r}"
+    )
 
 
 def _with_prefixes(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Codec:
@@ -161,8 +165,14 @@ def _json() -> Codec:
     import json
 
     def encode(value: object) -> bytes:
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except TypeError as failure:
+            raise TypeError(
+                f"Map: value='json' cannot store a value: {failure}; use what JSON has, or open the"
+                " Map with value='pickle' or a pair of functions"
+            ) from failure
         # A str may have half of a surrogate pair; json.loads() can read that.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "surrogatepass")
 
     return Codec(encode, json.loads)

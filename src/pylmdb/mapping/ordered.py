@@ -82,10 +82,23 @@ class Ordered(MutableMapping[K, V]):
         if decode is self._codecs[part].decode and isinstance(codec, str):
             role = ("key", "value")[part]
             where = described(self._db.name, 0)
+            if self._is_database(key):
+                raise InvalidParameterError(
+                    f"Map: {shown(key)} in {where} is a named database, not a record",
+                    hint="give a name to every Map of the file",
+                ) from failure
             raise InvalidParameterError(
                 f"Map: the {role} of {shown(key)} in {where} is not {codec!r} data: {failure}",
                 hint=f"open the Map with the {role}= with which it was stored",
             ) from failure
+
+    def _is_database(self, key: bytes) -> bool:
+        from .._environment import catalog as _catalog  # few programs need it
+
+        if self._db.name is not None:
+            return False
+        with self._reading() as txn:
+            return _catalog.is_database(self._env, txn, key)
 
     def _walk_items(
         self,
