@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -151,6 +152,17 @@ def test_messages_name_options_instead_of_parameters(run, path, tmp_path):
     assert conflict.endswith("choose one of them with --on-conflict first or last\n")
     single = run("get", "-s", path, "k0", status=1)
     assert "--use-single-file means a file; leave --use-single-file out to open either" in single
+
+
+def test_a_path_that_ends_like_a_literal_of_bytes(run, path, tmp_path, monkeypatch):
+    """Names of databases and keys are shown as they are typed, and paths as they are."""
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("dir")
+    run("backup", path, "dir/b")
+    for name in "é", "other-b":
+        shutil.copy("dir/b", name)
+        said = run("restore", "new", name, "dir/b", status=1)
+        assert said.startswith(f"pylmdb restore: 'dir/b' and {name!r} are the same backup")
 
 
 def test_a_full_reader_table_names_a_program_that_can_list_the_processes(run, tmp_path):
