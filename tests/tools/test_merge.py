@@ -365,3 +365,15 @@ def test_a_key_that_is_too_long_for_the_format(tmp_path):
     with pytest.raises(pylmdb.BadValsizeError, match="kkk"):
         pylmdb.convert(tmp_path / "a", tmp_path / "b", 0)
     assert not (tmp_path / "b").exists()
+
+
+def test_one_source_or_database_is_refused(tmp_path):
+    """Its characters would be taken for paths, and its bytes for names."""
+    with pytest.raises(TypeError, match=r"merge: sources must be a list, not one str; .*\['a'\]"):
+        pylmdb.merge("a", tmp_path / "all")
+    with pylmdb.open(tmp_path / "a") as env:
+        with pytest.raises(TypeError, match="sources must be a list, not one Environment"):
+            pylmdb.merge(env, tmp_path / "all")
+        with pytest.raises(TypeError, match="databases must be a list, not one bytes"):
+            pylmdb.merge([env], tmp_path / "all", databases=b"d")
+    assert not (tmp_path / "all").exists()

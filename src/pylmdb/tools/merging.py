@@ -14,7 +14,7 @@ from .._core_rules.failures import database_error
 from .._environment.record_source import DatabaseSource
 from ..errors import IncompatibleError, KeyExistsError, NotFoundError, error, unknown_word
 from .destination import Destination, NewFile, describe_database, is_new
-from .sources import data_path, open_whole, require_source
+from .sources import data_path, open_whole, require_source, several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -84,19 +84,21 @@ def merge(
     :raises PathNotFoundError: a source does not exist.
     :raises ValueError: ``on_conflict`` is unknown (:exc:`InvalidParameterError`), there are no
         sources, or one of them is the destination.
+    :raises TypeError: ``sources`` or ``databases`` is one, and not a list.
 
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
     check_conflict("merge", on_conflict)
-    sources = [*sources]
+    sources = several("merge", "sources", sources)
     for source in sources:
         require_source("merge", source)
+    chosen = None if databases is None else several("merge", "databases", databases)
     with ExitStack() as stack:
         envs = [stack.enter_context(open_whole(source)) for source in sources]
         if not envs:
             raise ValueError("merge needs at least one source")
         readers = [stack.enter_context(env.begin()) for env in envs]
-        found = _databases(envs, readers, None if databases is None else [*databases])
+        found = _databases(envs, readers, chosen)
         if subdir is None:
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):

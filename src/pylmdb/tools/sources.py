@@ -14,10 +14,23 @@ from ..environment import Environment
 from ..errors import FileSystemError, LockFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from os import PathLike
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
     Source = Environment | str | bytes | PathLike[str] | PathLike[bytes]
+
+
+def several(operation: str, parameter: str, values: Iterable[T]) -> list[T]:
+    """Return several values as a list; refuse one, whose parts would be taken for them."""
+    if isinstance(values, (str, bytes, os.PathLike, Environment)):
+        raise TypeError(
+            f"{operation}: {parameter} must be a list, not one {type(values).__name__};"
+            f" write {parameter}=[{values!r}]"
+        )
+    return [*values]
 
 
 def require_source(operation: str, source: Source, subdir: bool | None = None) -> None:
