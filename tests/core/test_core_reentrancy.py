@@ -325,7 +325,9 @@ class Trap:
         return False
     __bool__ = act
     def __ge__(self, other): return not self.act()
-    def __radd__(self, other): return other
+    def __lt__(self, other): return self.act()
+    __gt__ = __lt__
+    def __float__(self): return 1.0 + self.act()
 options = [
     {"buffers": Trap()}, {"write": Trap()}, {"timeout": Trap()}, {"write": True, "sync": Trap()},
     {"write": True, "metasync": Trap()}, {"write": True, "timeout": Trap()},
