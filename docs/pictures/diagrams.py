@@ -55,10 +55,8 @@ def reader() -> Drawing:
     picture.line((411, 133), (411, 153), kind="old", width=4)
     picture.text(411, 176, "its snapshot: commit 8", "muted", "middle")
     picture.text(674, 176, "still open", "muted", "end")
-    picture.box(20, 205, 20, 20, "free")
-    picture.text(48, 220, "can be reused: freed before the oldest snapshot that is read")
-    picture.box(20, 237, 20, 20, "old")
-    picture.text(48, 252, "cannot be reused until the reader ends")
+    picture.key(20, 205, "free", "can be reused: freed before the oldest snapshot that is read")
+    picture.key(20, 237, "old", "cannot be reused until the reader ends")
     return picture
 
 
@@ -83,8 +81,7 @@ def growth() -> Drawing:
         (190, "new", "the limit: map_size"),
         (400, "plain", "mapped addresses: reserved"),
     ]:
-        picture.box(x, 290, 20, 20, kind)
-        picture.text(x + 28, 305, words)
+        picture.key(x, 290, kind, words)
     return picture
 
 
@@ -109,8 +106,7 @@ def batch() -> Drawing:
         (200, "old", "the disk reads"),
         (380, "new", "lookup in memory"),
     ]:
-        picture.box(x, 288, 20, 20, kind)
-        picture.text(x + 28, 303, words)
+        picture.key(x, 288, kind, words)
     return picture
 
 

@@ -88,6 +88,11 @@ class Drawing:
             f"{escape(words, quote=False)}</text>"
         )
 
+    def key(self, x: float, y: float, kind: str, words: str) -> None:
+        """Say what the shapes of a kind are."""
+        self.box(x, y, 20, 20, kind)
+        self.text(x + 28, y + 15, words)
+
     def line(
         self, *points: tuple[float, float], kind: str = "axis", width: float = 1.5,
         dashes: str = "",
