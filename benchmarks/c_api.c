@@ -8,17 +8,7 @@
 #include <Python.h>
 #include <pylmdb.h>
 
-#include <time.h>
-
-static volatile unsigned char sink;
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+#include "loops.h"
 
 static void touch(const PyLMDB_Value *value)
 {

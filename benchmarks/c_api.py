@@ -15,8 +15,6 @@ valgrind, and include those that begin and end a loop.
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import re
 import shlex
 import subprocess
 import sys
@@ -28,7 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import data
-from floor import BUILD, Floor, Floors
+from callgrind import count
+from floor import BUILD, Floor, Floors, import_module
 from measure import Job, best
 
 import pylmdb
@@ -62,12 +61,7 @@ def load_loops() -> Any:
     subprocess.run(
         [*compiler, "-O3", "-shared", "-fPIC", *includes, str(SOURCE), "-o", str(built)], check=True
     )
-    spec = importlib.util.spec_from_file_location(name, built)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_module(name, built)
 
 
 class Loop:
@@ -148,26 +142,17 @@ def count_instructions(arguments: list[str]) -> None:
         "plain get": "_cffi_f_loop_get",
         "plain scan": "_cffi_f_loop_scan",
     }
-    with tempfile.TemporaryDirectory() as folder:
-        profile = str(Path(folder, "profile"))
-        command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={profile}"]
-        child = [sys.executable, __file__, "--run-each", *arguments]
-        operations = output(*command, *child)
-        options = "--inclusive=yes", "--threshold=100", "--show-percs=no"
-        table = output("callgrind_annotate", *options, profile)
+    command = [sys.executable, __file__, "--run-each", *arguments]
+    operations, rows = count(command, inclusive=True)
     counts: dict[str, int] = {}
-    for count, function in re.findall(r"^ *([\d,]+) +\S*:(\w+)", table, re.MULTILINE):
+    for instructions, name in rows:
         # A function that others were inlined into may have several rows: the first is the largest.
-        counts.setdefault(function, int(count.replace(",", "")))
+        counts.setdefault(name.rpartition(":")[2], instructions)
     found = {}
     for line in operations.splitlines():
         title, number = line.split("\t")
         found[title] = counts[functions[title]] / int(number)
     show(found, "instructions")
-
-
-def output(*command: str) -> str:
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main() -> None:

@@ -10,9 +10,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lmdb.h"
+#include "loops.h"
 
 enum { VALUE_SIZE = 96 };
 
@@ -22,16 +22,6 @@ typedef struct bench {
     char *buffer;
     size_t capacity;
 } bench;
-
-static volatile unsigned char sink;
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void touch(const MDB_val *v)
 {

@@ -125,6 +125,7 @@ def load() -> Any:
         LIBLMDB / "midl.h",
         ORDERING,
         HERE / "floor.c",
+        HERE / "loops.h",
         Path(__file__),
     ]
     digest = hashlib.sha256(sys.version.encode())
@@ -135,6 +136,11 @@ def load() -> Any:
     built = folder / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     if not built.is_file():
         compile_module(name, sources, folder)
+    return import_module(name, built)
+
+
+def import_module(name: str, built: Path) -> Any:
+    """Import an extension module from its file."""
     spec = importlib.util.spec_from_file_location(name, built)
     assert spec
     assert spec.loader

@@ -8,11 +8,11 @@ Needs valgrind, and a build with debugging information (``make dev``).
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 from collections import Counter
-from pathlib import Path
+
+from callgrind import count
 
 RECORDS, PASSES = 10_000, 3
 
@@ -41,32 +41,23 @@ PARTS = {
     "Python: the loop and the call": r"",
 }
 
-LINE = re.compile(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(\S+)")
 
-
-def count(folder: str, passes: int) -> Counter[str]:
+def count_parts(folder: str, passes: int) -> Counter[str]:
     """Return the instructions of each part in a run of the loop."""
-    out = Path(folder, f"callgrind.{passes}")
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
-    command += [sys.executable, "-c", LOOP, str(passes)]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    listed = subprocess.run(
-        ["callgrind_annotate", "--threshold=100", out], check=True, capture_output=True, text=True
-    )
+    _, rows = count([sys.executable, "-c", LOOP, str(passes)], folder)
     found: Counter[str] = Counter()
-    for line in listed.stdout.splitlines():
-        match = LINE.match(line)
-        if match and ":" in match[2]:
-            name = match[2].rpartition("/")[2]
-            part = next(part for part, pattern in PARTS.items() if re.match(pattern, name))
-            found[part] += int(match[1].replace(",", ""))
+    for instructions, function in rows:
+        name = function.rpartition("/")[2]
+        found[next(part for part, pattern in PARTS.items() if re.match(pattern, name))] += (
+            instructions
+        )
     return found
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        count(folder, 0)  # writes the file
-        once, more = count(folder, 1), count(folder, 1 + PASSES)
+        count_parts(folder, 0)  # writes the file
+        once, more = count_parts(folder, 1), count_parts(folder, 1 + PASSES)
     parts = {part: (more[part] - once[part]) / RECORDS / PASSES for part in PARTS}
     for part, instructions in sorted(parts.items(), key=lambda each: -each[1]):
         print(f"{part:34}{instructions:8,.0f}")
