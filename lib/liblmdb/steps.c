@@ -33,10 +33,26 @@ static inline MDB_page *page_of_records(const MDB_cursor *mc)
     return IS_LEAF(mp) && !IS_LEAF2(mp) ? mp : NULL;
 }
 
+/* What a movement adds to the number of a node. */
+static inline unsigned int stride(int op)
+{
+    return op == MDB_NEXT ? 1u : -1u;
+}
+
 /* The number of the node after or before the cursor's. Before the first one: a very large number. */
 static inline unsigned int next_on_page(const MDB_cursor *mc, int op)
 {
-    return mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? 1u : -1u);
+    return mc->mc_ki[mc->mc_top] + stride(op);
+}
+
+/* The node on the same page that a step leads to, and its number there; NULL: that is not so
+ * simple. */
+static inline MDB_node *next_node(const MDB_cursor *mc, int op, MDB_page **mp, unsigned int *at)
+{
+    if ((op != MDB_NEXT && op != MDB_PREV) || !(*mp = page_of_records(mc)))
+        return NULL;
+    *at = next_on_page(mc, op);
+    return *at < NUMKEYS(*mp) ? NODEPTR(*mp, *at) : NULL;
 }
 
 /* The record of a node whose value is on the page. */
@@ -59,13 +75,10 @@ static inline int is_on_page(const MDB_node *node, int values)
 static inline int step_on_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     MDB_page *mp;
-    MDB_node *node;
     unsigned int at;
+    MDB_node *const node = next_node(mc, op, &mp, &at);
 
-    if ((op != MDB_NEXT && op != MDB_PREV) || !(mp = page_of_records(mc)))
-        return 0;
-    at = next_on_page(mc, op);
-    if (at >= NUMKEYS(mp) || !is_on_page(node = NODEPTR(mp, at), data != NULL))
+    if (!node || !is_on_page(node, data != NULL))
         return 0;
     mc->mc_ki[mc->mc_top] = (indx_t)at;
     read_node(node, key, data);
@@ -76,13 +89,10 @@ static inline int step_on_page(MDB_cursor *mc, MDB_val *key, MDB_val *data, int 
 static int step_to_large(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, int *rc)
 {
     MDB_page *mp;
-    MDB_node *node;
     unsigned int at;
+    MDB_node *const node = data ? next_node(mc, op, &mp, &at) : NULL;
 
-    if ((op != MDB_NEXT && op != MDB_PREV) || !data || !(mp = page_of_records(mc)))
-        return 0;
-    at = next_on_page(mc, op);
-    if (at >= NUMKEYS(mp) || is_on_page(node = NODEPTR(mp, at), 1) || !is_on_page(node, 0))
+    if (!node || is_on_page(node, 1) || !is_on_page(node, 0))
         return 0;
     read_ahead_after(mc, mp, at, op == MDB_NEXT);
     if (!(*rc = mdb_node_read(mc, node, data))) {
@@ -149,7 +159,7 @@ static int ends_before(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
 static unsigned int count_in_range(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
                                    const struct pylmdb_walk *walk)
 {
-    const unsigned int keys = NUMKEYS(mp), step = walk->op == MDB_NEXT ? 1u : -1u;
+    const unsigned int keys = NUMKEYS(mp), step = stride(walk->op);
     unsigned int low = 0, high, middle;
 
     /* Zeros in the place of the page would be as many keys as no page has. */
@@ -177,7 +187,7 @@ static size_t width_of_bound(const MDB_cursor *mc, const struct pylmdb_walk *wal
 int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
 {
     MDB_page *mp = page_of_records(mc);
-    const unsigned int step = walk->op == MDB_NEXT ? 1u : -1u;
+    const unsigned int step = stride(walk->op);
     const size_t width = width_of_bound(mc, walk);
     unsigned int at, left;
     int answer = 0;
