@@ -359,6 +359,20 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi 
     return rc;
 }
 
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
+{
+    MDB_db dbs[CORE_DBS];
+    MDB_txn txn;
+
+    memset(&txn, 0, sizeof(txn));
+    memcpy(dbs, mdb_env_pick_meta(env)->mm_dbs, sizeof(dbs));
+    txn.mt_dbs = dbs;
+    txn.mt_dbxs = env->me_dbxs;
+    mdb_default_cmp(&txn, MAIN_DBI); /* needs no more of a transaction */
+    *flags = dbs[MAIN_DBI].md_flags & PERSISTENT_FLAGS;
+    return 0;
+}
+
 /* Dropping a database.
  *
  * mdb_drop() closes the handle immediately, and the next database that is opened gets its

@@ -64,6 +64,13 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return mdb_env_copyfd2(env, fd, flags);
 }
 
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
+{
+    (void)env;
+    (void)flags;
+    return MDB_READERS_FULL;
+}
+
 size_t pylmdb_env_newest(MDB_env *env)
 {
     MDB_envinfo info;

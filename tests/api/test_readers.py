@@ -54,6 +54,41 @@ def test_slots_are_used_again_in_any_order(open_env):
     env.begin().abort()
 
 
+@pytest.mark.parametrize("flag", ["", "reversekey", "duplicates"])
+def test_an_environment_is_opened_while_no_slot_is_left(tmp_path, path, lib_version, flag):
+    """Also if another program has made a main database with flags."""
+    header = f"VERSION=3\nformat=print\ntype=btree\n{flag and flag + '=1'}\nHEADER=END\n"
+    (tmp_path / "text").write_text(header.replace("\n\n", "\n") + " az\n old\nDATA=END\n")
+    pylmdb.load(tmp_path / "text", path, lib_version=lib_version)
+    with pylmdb.open(path, max_readers=2) as env:
+        held = [env.begin() for _ in range(2)]
+        run(
+            """
+env = pylmdb.open(path)
+assert len(env.reader_list()) == 2
+try:
+    env.begin()
+except pylmdb.ReadersFullError:
+    pass
+else:
+    raise AssertionError("a third reader")
+with env.begin(write=True) as txn:
+    for key in b"cy", b"by", b"bz", b"az":
+        txn.put(key, b"new")
+""",
+            path,
+            lib_version,
+        )
+        held.pop().abort()
+        with env.begin() as txn:
+            found = [*txn.cursor()]
+    order = [b"by", b"cy", b"az", b"bz"] if flag == "reversekey" else [b"az", b"by", b"bz", b"cy"]
+    expected = [(key, b"new") for key in order]
+    if flag == "duplicates":
+        expected.insert(1, (b"az", b"old"))
+    assert found == expected
+
+
 def test_slots_that_another_process_has_freed_are_used_again(path, lib_version):
     other = start(
         """

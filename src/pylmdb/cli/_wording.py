@@ -35,8 +35,7 @@ _SENTENCES = {
     "open() creates": "pylmdb creates",
     "give the backups first, and then the path of the environment":
         "give the path of the environment first, and then the backups",
-    "end read transactions, which reader_list() lists":
-        "end read transactions; 'fuser -v' lists the processes that have the data file open",
+    "which reader_list() lists": "which 'pylmdb readers' lists",
     "drop() it first": "drop it first",
     "(lib_version=1)": "('pylmdb convert' makes one)",
     " (max_key_size())": "",

@@ -115,6 +115,8 @@ static int load_main(struct pylmdb_pool *pool, unsigned int room, struct pylmdb_
     struct pylmdb_opened opened;
     int rc = pylmdb_begin_reader(&txn, pool, -1);
 
+    if (rc == MDB_READERS_FULL)
+        return pylmdb_env_open_main(pool->env, &out->main_flags);
     if (rc)
         return rc;
     rc = pylmdb_open_db(pool, txn.ptr, NULL, 0, 1, 0, &opened);
