@@ -6,7 +6,8 @@
 - checksums: the time of reads and commits with checksums, divided by that without.
   It is processor time, but where the disk is waited for: a cold scan reads the file from the disk,
   and a commit is flushed to it.
-  A first scan opens the file anew, which is in the page cache.
+  A first scan opens the file anew, which is in the page cache.  A commit stores one record, whose
+  page was checked before, or is checked when it is read for this.
 - backup: full backup, increment and restore, beside ``cp`` and a flush to disk of the copy.
 - verify: ``verify`` with and without ``deep=True``, beside plain reads.
 - pages: the size of a file by page size and size of the values.
@@ -136,9 +137,10 @@ class Summed:
             "get, checked before": Way(self.get, self.open_and_scan, self.close),
             "scan, checked before": Way(self.scan, self.open_and_scan, self.close),
             "first scan": Way(self.scan, self.open, self.close),
-            "put and commit": Way(self.commit, self.open, self.close),
+            "commit, checked before": Way(self.commit, self.open_and_scan, self.close),
+            "commit, first read": Way(self.commit, self.open, self.close),
             "cold scan": Way(self.scan, self.open_cold, self.close, waits=True),
-            "put, commit and flush": Way(
+            "commit and flush": Way(
                 partial(self.commit, 50), partial(self.open, sync=True), self.close, waits=True
             ),
         }
@@ -153,7 +155,7 @@ def checksums(folder: Path, given: argparse.Namespace) -> None:
             took = best({"plain": way, "summed": summed[name]}, given.rounds)
             unit = "wall" if way.waits else "processor"
             ratio = getattr(took["summed"], unit) / getattr(took["plain"], unit)
-            print(f"{name:21} values of {title:6} {ratio:.2f}", flush=True)
+            print(f"{name:22} values of {title:6} {ratio:.2f}", flush=True)
 
 
 # -- backups ------------------------------------------------------------------------------
