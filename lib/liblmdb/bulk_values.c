@@ -7,13 +7,6 @@
  * (MDB_DUPFIXED). Here they are laid out on a page in that way, which is cut to its size when
  * it becomes the data of a node. More values than a node takes become a tree (bulk_trees.c). */
 
-/* What liblmdb says about a sub-page: 0.9 changes it without asking whether it may. */
-#if MDB_VERSION_MAJOR > 0
-enum { SUBPAGE = P_LEAF | P_SUBP };
-#else
-enum { SUBPAGE = P_LEAF | P_SUBP | P_DIRTY };
-#endif
-
 /* Return the size of the sub-page when it is cut. It is even, as liblmdb keeps it: when it
  * shrinks, the node is moved by what has become free. */
 static size_t subpage_size(const struct pylmdb_bulk *bulk)

@@ -59,6 +59,14 @@ static inline struct pylmdb_checked_pages *checked_pages_of(MDB_env *env)
 #define OVERFLOW_REFERENCE_SIZE sizeof(pgno_t)
 #endif
 
+/* The flags of a sub-page of duplicates. LMDB 0.9 changes it as a page that is dirty; without that
+ * flag it takes the sub-page for a page of its own. */
+#if MDB_VERSION_MAJOR > 0
+enum { SUBPAGE = P_LEAF | P_SUBP };
+#else
+enum { SUBPAGE = P_LEAF | P_SUBP | P_DIRTY };
+#endif
+
 static int subpage_is_sound(MDB_page *sp, size_t size);
 
 /* Return how many bytes a node of a leaf page takes; 0: it is not valid. */
@@ -163,13 +171,12 @@ static int fixed_values_fit(MDB_page *mp, size_t value_size, size_t size)
 
 static int subpage_is_sound(MDB_page *sp, size_t size)
 {
-    const unsigned int type = P_LEAF | P_SUBP;
     unsigned int flags;
 
     if (size < PAGEHDRSZ)
         return 0;
     flags = MP_FLAGS(sp);
-    if ((flags & (type | P_BRANCH | P_OVERFLOW | P_META)) != type ||
+    if ((flags & (SUBPAGE | P_BRANCH | P_OVERFLOW | P_META)) != SUBPAGE ||
         MP_LOWER(sp) < PAGEHDRSZ - PAGEBASE || MP_LOWER(sp) > MP_UPPER(sp) || !NUMKEYS(sp))
         return 0;
     if (flags & P_LEAF2)

@@ -153,6 +153,24 @@ def test_a_large_value_among_duplicates(file_of, open_env):
     refuses(open_env, lambda txn, db: txn.put(b"key", b"y", db=db), dupsort=True)
 
 
+def test_a_sub_page_that_is_not_dirty(file_of, open_env, lib_version):
+    """LMDB 0.9 freed a page of another number when it changed such a sub-page."""
+
+    def fill(txn, db):
+        for value in b"abc":
+            txn.put(b"key", bytes([value]), db=db)
+
+    file = file_of(fill, dupsort=True)
+    for node in file.node(b"key"):
+        flags = file.value(node) + file.at["flags"]
+        file.set("H", flags, file.get("H", flags) & ~0x10)
+    file.save()
+    assert pylmdb.verify(file.path).ok == (lib_version == 1)
+    assert pylmdb.salvage(file.path, file.path / "saved").saved == 3
+    if lib_version == 0:
+        refuses(open_env, lambda txn, db: txn.delete(b"key", b"b", db=db), dupsort=True)
+
+
 @pytest.mark.parametrize("kind", [mutants.OVERFLOW, mutants.BRANCH, 0])
 def test_a_page_of_another_kind(file_of, open_env, kind):
     def fill(txn, db):

@@ -216,13 +216,18 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
     const unsigned int fixed = tree->record.flags & DUPFIXED ? FIXED : 0;
     struct tree inner = {.check = tree->check, .number = tree->number, .outer = tree};
     const struct view view = {&inner, sub, size, page, (int)node};
+    unsigned int flags;
 
     if (!(tree->record.flags & DUPSORT))
         return fault(&view, "the database has no duplicates", 0, 0);
     if (size < format->header || size % 2)
         return fault(&view, "%u bytes are not a page", (unsigned int)size, 0);
-    if ((page_flags(format, sub) & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
-        return fault(&view, "the page's flags are 0x%04x", page_flags(format, sub), 0);
+    flags = page_flags(format, sub);
+    if ((flags & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
+        return fault(&view, "the page's flags are 0x%04x", flags, 0);
+    /* Its values can be read. But LMDB 0.9 takes it for a page of its own when it changes it. */
+    if (format->version == 1 && !(flags & DIRTY))
+        (void)fault(&view, "the page's flags are 0x%04x, so a change frees a page", flags, 0);
     if (!bounds_are_sound(&view))
         return 0;
     inner.compare = duplicate_order(tree->record.flags, fixed ? page_width(format, sub) : 0);
