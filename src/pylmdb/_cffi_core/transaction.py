@@ -263,18 +263,19 @@ class TransactionCore(Caller):
         native = NativeTxn(self, shared)
         key = inherited.shared.key
         slot = resume(shared, native.txn, inherited.txn.ptr, self._slot, key)
-        if self._native is not None and self._native is not inherited:
-            native.revoke()  # another thread has resumed it first
-            return self._native
         native.inherited_cursors.update(inherited.inherited_cursors)
         native.inherited_cursors.update(inherited.cursors)
+        # Several threads may come here at once, and it is done again if it is interrupted.  The
+        # first one decides, and each does what follows.
+        first, slot = inherited.resumed.setdefault("first", (native, slot))
+        if first is not native:
+            native.revoke()
         self._slot, self._shared, self._reuses = slot, shared, shared.reuses
         shared.adopt_child(self)
-        # If this is interrupted before, it is done again; from here on the new one is used.
-        self._native = native
+        self._native = first
         if inherited.revoked:
-            native.revoke()
-        return native
+            first.revoke()
+        return first
 
     def _check(self, native: NativeTxn, ending: bool, holding: bool) -> None:
         ended = native.revoked or not native.txn.ptr
