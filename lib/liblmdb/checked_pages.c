@@ -684,7 +684,7 @@ static int meta_is_right(MDB_txn *txn)
     const txnid_t snapshot = (txnid_t)snapshot_of(txn) - 1;
     int right = 1;
 
-    if ((txn->mt_flags & MDB_TXN_RDONLY) && env->me_txns)
+    if ((txn->mt_flags & MDB_TXN_RDONLY) && txn->mt_u.reader)
         right = !copied_meta_is_wrong;
     else if (!meta_is_checked(env, snapshot))
         right = meta_in_map_is_right(env, snapshot);

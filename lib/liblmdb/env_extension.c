@@ -23,6 +23,8 @@ struct disk_watch {
     long trusted, span;
 };
 
+struct own_reader;
+
 struct env_extension {
     /* growth.c: how far the limit of the map may rise, how much is mapped, the limit at which a
      * move of the map was last asked for, and how much to map at first */
@@ -52,6 +54,8 @@ struct env_extension {
     unsigned int free_slot;
     size_t check_readers_at;
     long long readers_checked;
+    /* own_readers.c: the list, and where a free entry may be */
+    struct own_reader *own_readers, *likely_own_reader;
     /* checked_pages.c: when a reader and when a writer last asked for the size of the data
      * file, in milliseconds */
     long long reader_checked_size, writer_checked_size;

@@ -111,8 +111,12 @@ static void free_own_slot(MDB_reader *slot)
 }
 
 /* Called when a transaction has given up its slot, without the lock of the table. */
-static void note_free_slot(MDB_env *env, const MDB_reader *slot)
+static void note_free_slot(MDB_env *env, MDB_reader *slot)
 {
+    if (!env->me_txns) {
+        note_free_entry(env, slot);
+        return;
+    }
     __atomic_store_n(&extension_of(env)->free_slot,
                      (unsigned int)(slot - env->me_txns->mti_readers), __ATOMIC_RELAXED);
 }
@@ -147,8 +151,9 @@ static void note_process(MDB_env *env, MDB_reader *slot)
  * The transaction after the next one writes to the same page. So without this function a reader
  * that was stopped for two commits had the snapshot of a later transaction under the number of an
  * earlier one, and LMDB 1.0 took each page that is newer than the number for damaged; or it had
- * parts of two meta pages. A transaction writes its number to the lock file before the next one
- * begins. So while the lock file has the number in the slot, the page is not being overwritten. */
+ * parts of two meta pages. A transaction writes its number to the lock file, or without one to its
+ * meta page, before the next one begins. So while that is the number in the slot, the page is not
+ * being overwritten. */
 static MDB_meta *copy_meta(MDB_env *env, MDB_reader *slot, const MDB_meta *meta, MDB_meta *copy)
 {
     txnid_t newest;
@@ -158,7 +163,7 @@ static MDB_meta *copy_meta(MDB_env *env, MDB_reader *slot, const MDB_meta *meta,
         copied_meta_is_wrong =
             !meta_is_checked(env, slot->mr_txnid) && !meta_in_map_is_right(env, slot->mr_txnid);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        newest = env->me_txns->mti_txnid;
+        newest = pylmdb_env_newest(env);
         if (newest == slot->mr_txnid || !newest) /* 0: nothing was committed */
             return copy;
         slot->mr_txnid = newest;

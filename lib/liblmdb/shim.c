@@ -117,6 +117,12 @@ static struct MDB_meta *copy_meta(MDB_env *env, struct MDB_reader *slot,
                                   const struct MDB_meta *meta, struct MDB_meta *copy);
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
+/* Called from mdb.c; see own_readers.c. */
+static struct MDB_meta *begin_own_reader(MDB_txn *txn, struct MDB_meta *meta,
+                                         struct MDB_meta *copy);
+static size_t oldest_own_reader(const MDB_env *env, size_t oldest);
+static void free_own_readers(MDB_env *env);
+
 /* Mapping and unmapping the data file and the lock file; see growth.c and lock_file.c. */
 #define PYLMDB_GROWTH /* edits/growth.edit */
 static void *map_data(MDB_env *env, void *addr, int prot, int flags);
@@ -263,6 +269,7 @@ static void unguard_map(int slot);
 #include "addresses.c"
 #include "growth.c"
 #include "lock_file.c"
+#include "own_readers.c"
 #include "readers.c"
 #include "identity.c"
 #include "compaction.c"

@@ -80,7 +80,7 @@ def backup(
 def _kept_snapshot(env: Environment, txn: Transaction[Any]) -> Iterator[None]:
     """A ``with`` block that reads pages of a transaction, and fails if these may be of a later one.
 
-    Without a reader table, writers use the pages of the snapshot again after some commits.
+    Without a reader table, other processes use the pages of the snapshot again after some commits.
     """
     has_table = env.info().num_readers > 0
     damaged = None
@@ -91,7 +91,7 @@ def _kept_snapshot(env: Environment, txn: Transaction[Any]) -> Iterator[None]:
     if not has_table and env.info().last_txnid != txn.id():
         raise BusyError(
             "backup: a transaction was committed meanwhile, and without a lock file (lock=False)"
-            " nothing keeps the pages of a snapshot",
+            " other processes do not keep the pages of a snapshot",
             hint="open the environment with its lock file, or stop writing for the backup",
         ) from damaged
     if damaged is not None:

@@ -4,13 +4,15 @@
 A copy that does not compact takes the writer lock for a moment, so that no transaction changes the
 meta pages while it copies them.  It waits in short slices, so that it notices signals and the end
 of the environment.  In a thread that has the writer lock itself it raises BusyError instead of
-waiting for ever.
+waiting for ever.  Without a lock file there is no such lock, so the copy is made in a write
+transaction: the other threads of this process wait until it is complete.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from contextlib import nullcontext
 
 from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import flush, fsync_path
@@ -168,10 +170,12 @@ def copy_to_descriptor(
                 "end it first, or copy with compact=True",
                 "copy: this thread has a write transaction open and would wait for itself",
             )
-        if shared.has_sums:
-            with env.begin():
-                check_pages("copy", env)
-        _copy_plain(env, fd)
+        alone = not env._options.lock and not env.readonly
+        with env.begin(write=True) if alone else nullcontext():
+            if shared.has_sums:
+                with env.begin(write=False):
+                    check_pages("copy", env)
+            _copy_plain(env, fd)
 
 
 def check_pages(

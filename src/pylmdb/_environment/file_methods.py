@@ -109,6 +109,8 @@ class EnvironmentFiles:
     ) -> None:
         """Copy the environment; other threads and processes can use it meanwhile.
 
+        With ``lock=False``, and without ``compact``, write transactions of other threads wait.
+
         >>> env.copy("copy", compact=True)
         >>> with pylmdb.open("copy") as copied:
         ...     copied.stat() == env.stat()
