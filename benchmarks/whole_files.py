@@ -169,22 +169,24 @@ def copy(source: Path, dest: Path) -> None:
 
 
 def backup(folder: Path, given: argparse.Namespace) -> None:
-    fill(folder / "env", 96, given.records)
-    with pylmdb.open(folder / "env") as env:
-        full = env.backup(folder / "full")
-        pylmdb.restore(full, folder / "new")
-        options: dict[str, Any] = {"overwrite": True}
-        ways = {
-            "cp, fsync": Way(lambda: copy(folder / "env" / "data.mdb", folder / "copy")),
-            "full backup": Way(lambda: env.backup(folder / "other", **options)),
-            "increment": Way(lambda: env.backup(folder / "other", since=full, **options)),
-            "restore": Way(lambda: pylmdb.restore(full, folder / "new", **options)),
-        }
-        took = best(ways, given.rounds)
-    print(f"{full.used:,} pages of {full.page_size} bytes; microseconds for each page")
-    for name, each in took.items():
-        wall, processor = (1e6 * value / full.used for value in each)
-        print(f"{name:12} {wall:6.2f}, processor time {processor:6.2f}")
+    for kind, options in (("", {}), (" with checksums", {"lib_version": 1, "checksums": True})):
+        path = folder / f"env{kind}"
+        fill(path, 96, given.records, **options)
+        with pylmdb.open(path) as env:
+            full = env.backup(folder / "full", overwrite=True)
+            ways = {
+                "cp, fsync": Way(partial(copy, path / "data.mdb", folder / "copy")),
+                "full backup": Way(partial(env.backup, folder / "other", overwrite=True)),
+                "increment": Way(partial(env.backup, folder / "other", since=full, overwrite=True)),
+                "restore": Way(
+                    partial(pylmdb.restore, full, folder / f"new{kind}", overwrite=True)
+                ),
+            }
+            took = best(ways, given.rounds)
+        print(f"{full.used:,} pages of {full.page_size} bytes{kind}; microseconds for each page")
+        for name, each in took.items():
+            wall, processor = (1e6 * value / full.used for value in each)
+            print(f"{name:12} {wall:6.2f}, processor time {processor:6.2f}", flush=True)
 
 
 # -- checks, page sizes -------------------------------------------------------------------
