@@ -43,7 +43,12 @@ class Environments(RuleBasedStateMachine):
     """Steps on one environment and on its model."""
 
     lib_version = 0
-    page_sizes = (None, 2048, 16384, 32768)
+    # of a new file, and of each time that it is opened
+    new_files: tuple[dict[str, Any], ...] = ({}, *({"page_size": 1 << n} for n in (11, 14, 15)))
+    ways_to_open: tuple[dict[str, Any], ...] = (
+        {"map_size": 1 << 26}, {}, {"max_spare_txns": 2}, {"lock": False},
+        {"lock": False, "max_spare_txns": 2}, {"writemap": True}, {"writemap": True, "lock": False},
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,12 +59,21 @@ class Environments(RuleBasedStateMachine):
         self.snapshots: list[Snapshot] = []
         self.views: list[tuple[memoryview, bytes]] = []
         self.handles: dict[bytes, Any] = {}
+        self.checked, self.way = False, dict[str, Any]()
 
-    def open(self, page_size: int | None = None) -> None:
+    def open(self, data: Any, new_file: dict[str, Any]) -> None:
+        if not self.views:  # which keep the files open in the same way
+            ways = [way for way in self.ways_to_open if not (self.checked and "writemap" in way)]
+            self.way = data.draw(st.sampled_from(ways), "way to open")
         self.env = pylmdb.open(
-            self.folder, map_size=1 << 26, max_dbs=16, sync=False, lib_version=self.lib_version,
-            page_size=page_size,
+            self.folder, max_dbs=16, sync=False, lib_version=self.lib_version,
+            **self.way, **new_file,
         )  # fmt: skip
+
+    @property
+    def deepest(self) -> int:
+        """How many write transactions can be nested in each other, with the outermost."""
+        return 1 if "writemap" in self.way else 3
 
     def teardown(self) -> None:
         self.check_views()
@@ -98,7 +112,7 @@ class Environments(RuleBasedStateMachine):
             self.begin(buffers=False)
         return self.levels[-1]
 
-    @precondition(lambda self: len(self.levels) < 3)
+    @precondition(lambda self: len(self.levels) < self.deepest)
     @rule(buffers=st.booleans())
     def begin(self, buffers: bool) -> None:
         parent = self.level if self.levels else None
@@ -133,13 +147,13 @@ class Environments(RuleBasedStateMachine):
             del outer[name]
 
     @precondition(lambda self: len(self.levels) == 1)
-    @rule()
-    def reopen(self) -> None:
+    @rule(data=st.data())
+    def reopen(self, data: Any) -> None:
         self.levels.pop().txn.abort()
         self.env.close()
         self.snapshots.clear()
         self.handles.clear()
-        self.open()
+        self.open(data, {})
         self.compare_all(self.env, self.committed)
 
     # -- snapshots ---------------------------------------------------------------------------
@@ -173,6 +187,20 @@ class Environments(RuleBasedStateMachine):
             self.snapshots.remove(snapshot)
             snapshot.txn.abort()
             self.check_views()
+
+    @precondition(lambda self: len(self.levels) == 1 and len(self.snapshots) < 4)
+    @rule(name=NAMES, data=st.data(), times=st.integers(2, 5))
+    def commit_often(self, name: bytes, data: Any, times: int) -> None:
+        """Transactions that use pages again, but not those of an older snapshot."""
+        self.commit()
+        self.snapshot(buffers=True)
+        for _ in range(times):
+            self.begin(buffers=False)
+            self.remove(name, data, "all")
+            self.fill(name, data, 20)
+            self.commit()
+        self.begin(buffers=False)
+        self.read_snapshot(data, keep=True)
 
     @rule()
     def look_at_views(self) -> None:
@@ -381,7 +409,9 @@ class Environments(RuleBasedStateMachine):
     @initialize(name=NAMES, other=NAMES, data=st.data())
     def start(self, name: bytes, other: bytes, data: Any) -> None:
         """Begin with two databases with records, and a cursor in each."""
-        self.open(data.draw(st.sampled_from(self.page_sizes), "page size"))
+        new_file = data.draw(st.sampled_from(self.new_files), "new file")
+        self.checked = "checksums" in new_file
+        self.open(data, new_file)
         self.begin(data.draw(st.booleans(), "buffers"))
         for number, each in enumerate([name, other]):
             self.fill(each, data, data.draw(st.sampled_from([0, 2, 20, 150]), "size"))
@@ -521,7 +551,10 @@ class Environments(RuleBasedStateMachine):
 
 class Environments10(Environments):
     lib_version = 1
-    page_sizes = (None, 1024, 16384, 65536)
+    new_files = (
+        {}, {"checksums": True}, {"page_size": 1024}, {"page_size": 16384, "checksums": True},
+        {"page_size": 65536},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("machine", [Environments, Environments10], ids=["0.9", "1.0"])
