@@ -142,14 +142,14 @@ static void *read_snapshots(void *context)
 
 /* Write until the readers have seen enough. */
 static void write_beside_readers(const char *name, size_t start_size, size_t most, size_t size,
-                                 unsigned int commits)
+                                 unsigned int commits, unsigned int flags)
 {
     struct shared shared = {.size = size};
     pthread_t readers[READERS];
     unsigned int number = 0;
     int i;
 
-    open_new(&shared.opened, name, start_size, most);
+    open_new_with(&shared.opened, name, start_size, most, flags);
     store_number(&shared, ++number);
     for (i = 0; i < READERS; i++)
         readers[i] = start(read_snapshots, &shared);
@@ -164,13 +164,18 @@ static void write_beside_readers(const char *name, size_t start_size, size_t mos
 
 void test_readers_beside_a_writer(void)
 {
-    write_beside_readers("readers", 1 << 20, 1 << 26, 40, 200);
+    write_beside_readers("readers", 1 << 20, 1 << 26, 40, 200, 0);
+}
+
+void test_readers_without_a_lock_file(void)
+{
+    write_beside_readers("unlocked", 1 << 20, 1 << 26, 40, 200, MDB_NOLOCK);
 }
 
 /* Large values, so that the map grows several times. */
 void test_growth_beside_readers(void)
 {
-    write_beside_readers("growing", 1 << 18, (size_t)1 << 28, 8192, 30);
+    write_beside_readers("growing", 1 << 18, (size_t)1 << 28, 8192, 30, 0);
 }
 
 /* -- handles that are opened while readers begin --------------------------------------- */
