@@ -530,16 +530,16 @@ int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
     READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, node, data));
 }
 
-static __attribute__((noinline)) int step_anywhere(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                                                   int op)
+static __attribute__((noinline)) int step_further(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                                                  int op)
 {
-    READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
+    READING(cursor->mc_txn->mt_env, step_elsewhere(cursor, key, data, op));
 }
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     if (!step_on_page(cursor, key, data, op))
-        return step_anywhere(cursor, key, data, op);
+        return step_further(cursor, key, data, op);
     return is_truncated(cursor->mc_txn->mt_env) ? MDB_CORRUPTED : MDB_SUCCESS;
 }
 

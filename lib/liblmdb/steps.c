@@ -102,12 +102,11 @@ static int step_to_large(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, in
     return 1;
 }
 
-static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+/* A step for which step_on_page() has done nothing. */
+static int step_elsewhere(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     int rc;
 
-    if (step_on_page(mc, key, data, op))
-        return MDB_SUCCESS;
     return step_to_large(mc, key, data, op, &rc) ? rc : step_to_page(mc, key, data, op);
 }
 
@@ -136,7 +135,8 @@ static int cursor_skip(MDB_cursor *mc, size_t count, int op)
     /* The last movement is a step, which checks the page. */
     for (; count && !rc; count--) {
         count -= skip_on_page(mc, count - 1, op);
-        rc = cursor_step(mc, &key, NULL, op);
+        if (!step_on_page(mc, &key, NULL, op))
+            rc = step_elsewhere(mc, &key, NULL, op);
     }
     return rc;
 }
