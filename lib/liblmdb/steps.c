@@ -65,10 +65,16 @@ static inline void read_node(MDB_node *node, MDB_val *key, MDB_val *data)
     MDB_GET_KEY(node, key);
 }
 
+/* The flags of the nodes that read_node() cannot read. */
+static inline unsigned int not_on_page(int values)
+{
+    return values ? F_DUPDATA | F_BIGDATA : F_DUPDATA;
+}
+
 /* Whether read_node() can read it. */
 static inline int is_on_page(const MDB_node *node, int values)
 {
-    return !(node->mn_flags & (values ? F_DUPDATA | F_BIGDATA : F_DUPDATA));
+    return !(node->mn_flags & not_on_page(values));
 }
 
 /* Step to a record on the same page; 0: nothing was done, because that is not so simple. */
@@ -184,11 +190,19 @@ static size_t width_of_bound(const MDB_cursor *mc, const struct pylmdb_walk *wal
     return walk->bound.mv_data && mc->mc_db->md_flags & MDB_INTEGERKEY ? walk->bound.mv_size : 0;
 }
 
+/* Whether what was read must not be told: it may be zeros that the file did not have, or the last
+ * call has forked, and the transaction belongs to the parent. */
+static inline int must_end(const MDB_cursor *mc, const struct pylmdb_walk *walk)
+{
+    return is_truncated(mc->mc_txn->mt_env) || *walk->forks != walk->forks_then;
+}
+
 int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
 {
     MDB_page *mp = page_of_records(mc);
-    const unsigned int step = stride(walk->op);
+    const unsigned int step = stride(walk->op), elsewhere = not_on_page(walk->values);
     const size_t width = width_of_bound(mc, walk);
+    MDB_val key, value, *const told = walk->values ? &value : NULL;
     unsigned int at, left;
     int answer = 0;
 
@@ -198,15 +212,14 @@ int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
     at = next_on_page(mc, walk->op);
     for (left = count_in_range(mc, mp, at, walk); left && !answer; left--, at += step) {
         MDB_node *node = NODEPTR(mp, at);
-        MDB_val key, value;
 
-        if (!is_on_page(node, walk->values) || (width && NODEKSZ(node) != width))
+        if (node->mn_flags & elsewhere || (width && NODEKSZ(node) != width))
             break; /* the next step reads it, or refuses its width */
         read_node(node, &key, &value);
-        if (any_file_is_truncated())
+        if (must_end(mc, walk))
             break;
         answer = walk->on_record(walk->context, (const struct PyLMDB_Value *)&key,
-                                 walk->values ? (const struct PyLMDB_Value *)&value : NULL);
+                                 (const struct PyLMDB_Value *)told);
     }
     mc->mc_ki[mc->mc_top] = (indx_t)(at - step);
     return answer;

@@ -61,6 +61,8 @@ void check_file(const struct opened *opened);
     TEST(lookups) \
     TEST(bulk) \
     TEST(ranges) \
+    TEST(walks) \
+    TEST(walks_that_end) \
     TEST(sorting) \
     TEST(growth) \
     TEST(truncation) \

@@ -14,7 +14,7 @@ from pathlib import Path
 import extensions
 import pytest
 from data_files import RECORD, File
-from programs import in_child, in_thread, in_threads, raised_by
+from programs import in_child, in_thread, in_threads, raised_by, wait_for
 
 import pylmdb
 from pylmdb import lowlevel
@@ -349,6 +349,38 @@ def test_a_range_inside_another_one(user, env, db):
         assert user.range(hold, b"090", None, 0, both) == 0
         keys = [b"%03d" % number for number in range(90, 100)]
         assert pairs == [(key, other) for key in keys for other in keys if key <= other]
+
+
+def forks_in_a_range(user, hold, at):
+    """Fork in the function, at one record; return how many records it gets in the parent."""
+    seen, pids = [], []
+
+    def fork(key, value):
+        if pids == [0]:
+            os._exit(71)
+        seen.append(key)
+        if len(seen) == at:
+            pids.append(os.fork())
+
+    raised = raised_by(user.range, hold, None, None, 0, fork)
+    if pids == [0]:
+        os._exit(72 * (raised is not pylmdb.ForkedError))
+    assert raised is None
+    assert wait_for(*pids) == 0
+    return len(seen)
+
+
+@pytest.mark.parametrize("at", [1, 2, 50, 100])
+@pytest.mark.parametrize("write", [False, True])
+def test_a_range_whose_function_forks(user, env, db, write, at):
+    """The child gets no further record: its transaction belongs to the parent."""
+    with env.begin(db, write=write) as txn, Holding(user, txn) as hold:
+        assert forks_in_a_range(user, hold, at) == 100
+
+
+def test_a_range_of_duplicates_whose_function_forks(user, env, duplicates):
+    with env.begin(duplicates) as txn, Holding(user, txn) as hold:
+        assert forks_in_a_range(user, hold, 2) == 6
 
 
 def test_a_range_whose_function_writes(user, env, db):

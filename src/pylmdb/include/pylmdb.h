@@ -299,7 +299,8 @@ static inline int PyLMDB_Delete(PyLMDB_Hold *hold, const void *key, size_t key_s
 
 /* Call a function with each record from start up to, but without, stop; NULL: no bound.  Returns 0,
  * an error code, or what the function has returned other than 0.  In a write transaction the
- * function may put and delete.  With PYLMDB_RANGE_NO_VALUES its value is NULL. */
+ * function may put and delete.  With PYLMDB_RANGE_NO_VALUES its value is NULL.  If the function
+ * forks and returns 0, the range ends with PYLMDB_FORKED in the child. */
 static inline int PyLMDB_Range(PyLMDB_Hold *hold, const PyLMDB_Value *start,
                                const PyLMDB_Value *stop, unsigned int flags,
                                PyLMDB_OnRecord *on_record, void *context)
