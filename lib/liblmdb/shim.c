@@ -425,7 +425,7 @@ void pylmdb_cursor_skip_records(MDB_cursor *mc)
     if (!(mc->mc_flags & C_INITIALIZED) || mc->mc_xcursor || !mc->mc_snum)
         return;
     mp = mc->mc_pg[mc->mc_top];
-    for (i = mc->mc_ki[mc->mc_top]; i + 1 < NUMKEYS(mp); i++)
+    for (i = mc->mc_ki[mc->mc_top]; i + 1 < keys_on(mp); i++)
         if (NODEPTR(mp, i + 1)->mn_flags & F_SUBDATA)
             break;
     mc->mc_ki[mc->mc_top] = (indx_t)i;

@@ -33,6 +33,15 @@ static inline MDB_page *page_of_records(const MDB_cursor *mc)
     return IS_LEAF(mp) && !IS_LEAF2(mp) ? mp : NULL;
 }
 
+/* The number of keys of a page; 0 if its header reads as zeros, because the file was cut short:
+ * NUMKEYS() would be more than any page has. */
+static inline unsigned int keys_on(const MDB_page *mp)
+{
+    const unsigned int lower = MP_LOWER(mp), empty = PAGEHDRSZ - PAGEBASE;
+
+    return lower < empty ? 0 : (lower - empty) >> 1;
+}
+
 /* What a movement adds to the number of a node. */
 static inline unsigned int stride(int op)
 {
@@ -122,11 +131,12 @@ static int step_elsewhere(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 static size_t skip_on_page(MDB_cursor *mc, size_t count, int op)
 {
     const MDB_page *mp = page_of_records(mc);
+    const size_t keys = mp ? keys_on(mp) : 0;
     size_t left;
 
-    if (!mp || mc->mc_ki[mc->mc_top] >= NUMKEYS(mp))
+    if (mc->mc_ki[mc->mc_top] >= keys)
         return 0;
-    left = op == MDB_NEXT ? NUMKEYS(mp) - 1u - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
+    left = op == MDB_NEXT ? keys - 1 - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
     if (count > left)
         count = left;
     mc->mc_ki[mc->mc_top] = (indx_t)(mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? count : -count));
@@ -165,11 +175,10 @@ static int ends_before(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
 static unsigned int count_in_range(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
                                    const struct pylmdb_walk *walk)
 {
-    const unsigned int keys = NUMKEYS(mp), step = stride(walk->op);
+    const unsigned int keys = keys_on(mp), step = stride(walk->op);
     unsigned int low = 0, high, middle;
 
-    /* Zeros in the place of the page would be as many keys as no page has. */
-    if (at >= keys || any_file_is_truncated())
+    if (at >= keys)
         return 0;
     high = walk->op == MDB_NEXT ? keys - at : at + 1;
     if (!walk->bound.mv_data || !ends_before(mc, mp, at + (high - 1) * step, walk))

@@ -66,6 +66,8 @@ void check_file(const struct opened *opened);
     TEST(sorting) \
     TEST(growth) \
     TEST(truncation) \
+    TEST(missing_page) \
+    TEST(page_that_is_cut) \
     TEST(fork_in_read) \
     TEST(assertions) \
     TEST(page_lists) \

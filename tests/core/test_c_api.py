@@ -383,6 +383,32 @@ def test_a_range_of_duplicates_whose_function_forks(user, env, duplicates):
         assert forks_in_a_range(user, hold, 2) == 6
 
 
+@pytest.mark.parametrize(
+    ("bounds", "flags"), [((None, 1900), 0), ((100, None), REVERSE)], ids=["forward", "reverse"]
+)
+def test_a_range_over_a_page_that_is_cut_in_its_middle(user, env, env_path, bounds, flags):
+    """The rest of the page reads as zeros, among them the widths of keys."""
+    pack = struct.Struct("=I").pack
+    db = env.open_db(b"numbers", integerkey=True)
+    with env.begin(db, write=True) as txn:
+        for number in range(2000):
+            txn.put(pack(number), b"value %d." % number)
+    bounds = [each if each is None else pack(each) for each in bounds]
+    seen = []
+
+    def cut(key, value):
+        seen.append(key)
+        if len(seen) == 20:
+            data = Path(env_path, "data.mdb").read_bytes()
+            page = data.rindex(key + value) // env.info().page_size * env.info().page_size
+            os.truncate(Path(env_path, "data.mdb"), page + 200)
+
+    with env.begin(db) as txn, Holding(user, txn) as hold:
+        with pytest.raises(pylmdb.CorruptedError):
+            user.range(hold, *bounds, flags, cut)
+        assert len(seen) == 20
+
+
 def test_a_range_whose_function_writes(user, env, db):
     with env.begin(db, write=True) as txn, Holding(user, txn) as hold:
         seen = []
