@@ -443,6 +443,58 @@ def test_cursors(user, env, db):
         user.open_cursor(hold)  # the release closes it
 
 
+def moves_of_liblmdb(txn, moves, keys):
+    """Yield each movement with the key that mdb_cursor_get() finds, or None."""
+    ffi, lib = lowlevel.engine(txn.env).ffi, lowlevel.engine(txn.env).lib
+    cursor, key, value = ffi.new("MDB_cursor **"), ffi.new("MDB_val *"), ffi.new("MDB_val *")
+    with lowlevel.hold(txn) as hold:
+        assert not lib.mdb_cursor_open(hold.txn, hold.dbi, cursor)
+        for each in moves:
+            wanted = ffi.from_buffer(keys.get(each, b""))
+            key.mv_data, key.mv_size = wanted, len(wanted)
+            code = lib.mdb_cursor_get(cursor[0], key, value, each)
+            assert code in (0, lib.MDB_NOTFOUND)
+            yield each, None if code else ffi.buffer(key.mv_data, key.mv_size)[:]
+        lib.mdb_cursor_close(cursor[0])
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(
+    ("moves", "found"),
+    [
+        ([NEXT, PREV], [b"0000", None]),
+        ([PREV, NEXT], [b"1999", None]),
+        ([LAST, NEXT, NEXT, CURRENT, PREV], [b"1999", None, None, None, b"1998"]),
+        ([FIRST, PREV, PREV, CURRENT, NEXT], [b"0000", None, None, None, b"0001"]),
+        ([FIRST, SET_KEY, CURRENT, NEXT], [b"0000", None, None, b"0000"]),
+        ([FIRST, SET_KEY, PREV], [b"0000", None, b"1999"]),
+        ([FIRST, SET_RANGE, NEXT, NEXT, PREV], [b"0000", None, None, None, b"1999"]),
+    ],
+)
+def test_steps_after_a_movement_that_found_nothing(user, env, write, moves, found):
+    """A Cursor does the same.  Plain liblmdb does so too, unless a search within the tree has
+    found nothing or the record is read again."""
+    db = env.open_db(b"many")
+    with env.begin(db, write=True) as txn:
+        for number in range(2000):
+            txn.put(b"%04d" % number, b"v", append=True)
+    keys = {SET_KEY: b"none", SET_RANGE: b"z"}
+    names = {FIRST: "first", LAST: "last", NEXT: "next", PREV: "prev", CURRENT: "item",
+             SET_KEY: "set_key", SET_RANGE: "set_range"}  # fmt: skip
+    with env.begin(db, write=write) as txn:
+        with Holding(user, txn) as hold:
+            cursor = user.open_cursor(hold)
+            records = [user.move(hold, cursor, each, keys.get(each)) for each in moves]
+        assert records == [key and (key, b"v") for key in found]
+        cursor = txn.cursor()
+        for each, key in zip(moves, found, strict=True):
+            getattr(cursor, names[each])(*([keys[each]] if each in keys else []))
+            assert (cursor.key() or None) == key
+        if SET_KEY not in moves:
+            steps = [pair for pair in zip(moves, found, strict=True) if pair[0] != CURRENT]
+            assert list(moves_of_liblmdb(txn, [each for each, _ in steps], keys)) == steps
+
+
 def test_cursors_among_duplicates(user, env, duplicates):
     with env.begin(duplicates, write=True) as txn, Holding(user, txn) as hold:
         cursor = user.open_cursor(hold)
