@@ -432,7 +432,7 @@ void pylmdb_cursor_skip_records(MDB_cursor *mc)
     if (!(mc->mc_flags & C_INITIALIZED) || mc->mc_xcursor || !mc->mc_snum)
         return;
     mp = mc->mc_pg[mc->mc_top];
-    for (i = mc->mc_ki[mc->mc_top]; i + 1 < NUMKEYS(mp); i++)
+    for (i = mc->mc_ki[mc->mc_top]; i + 1 < keys_on(mp); i++)
         if (NODEPTR(mp, i + 1)->mn_flags & F_SUBDATA)
             break;
     mc->mc_ki[mc->mc_top] = (indx_t)i;
@@ -537,16 +537,16 @@ int pylmdb_read_overflow(MDB_cursor *cursor, void *node, MDB_val *data)
     READING(cursor->mc_txn->mt_env, mdb_node_read(cursor, node, data));
 }
 
-static __attribute__((noinline)) int step_anywhere(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
-                                                   int op)
+static __attribute__((noinline)) int step_further(MDB_cursor *cursor, MDB_val *key, MDB_val *data,
+                                                  int op)
 {
-    READING(cursor->mc_txn->mt_env, cursor_step(cursor, key, data, op));
+    READING(cursor->mc_txn->mt_env, step_elsewhere(cursor, key, data, op));
 }
 
 int pylmdb_cursor_step(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op)
 {
     if (!step_on_page(cursor, key, data, op))
-        return step_anywhere(cursor, key, data, op);
+        return step_further(cursor, key, data, op);
     return is_truncated(cursor->mc_txn->mt_env) ? MDB_CORRUPTED : MDB_SUCCESS;
 }
 

@@ -33,6 +33,15 @@ static inline MDB_page *page_of_records(const MDB_cursor *mc)
     return IS_LEAF(mp) && !IS_LEAF2(mp) ? mp : NULL;
 }
 
+/* The number of keys of a page; 0 if its header reads as zeros, because the file was cut short:
+ * NUMKEYS() would be more than any page has. */
+static inline unsigned int keys_on(const MDB_page *mp)
+{
+    const unsigned int lower = MP_LOWER(mp), empty = PAGEHDRSZ - PAGEBASE;
+
+    return lower < empty ? 0 : (lower - empty) >> 1;
+}
+
 /* What a movement adds to the number of a node. */
 static inline unsigned int stride(int op)
 {
@@ -65,10 +74,16 @@ static inline void read_node(MDB_node *node, MDB_val *key, MDB_val *data)
     MDB_GET_KEY(node, key);
 }
 
+/* The flags of the nodes that read_node() cannot read. */
+static inline unsigned int not_on_page(int values)
+{
+    return values ? F_DUPDATA | F_BIGDATA : F_DUPDATA;
+}
+
 /* Whether read_node() can read it. */
 static inline int is_on_page(const MDB_node *node, int values)
 {
-    return !(node->mn_flags & (values ? F_DUPDATA | F_BIGDATA : F_DUPDATA));
+    return !(node->mn_flags & not_on_page(values));
 }
 
 /* Step to a record on the same page; 0: nothing was done, because that is not so simple. */
@@ -102,12 +117,11 @@ static int step_to_large(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op, in
     return 1;
 }
 
-static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
+/* A step for which step_on_page() has done nothing. */
+static int step_elsewhere(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 {
     int rc;
 
-    if (step_on_page(mc, key, data, op))
-        return MDB_SUCCESS;
     return step_to_large(mc, key, data, op, &rc) ? rc : step_to_page(mc, key, data, op);
 }
 
@@ -117,11 +131,12 @@ static int cursor_step(MDB_cursor *mc, MDB_val *key, MDB_val *data, int op)
 static size_t skip_on_page(MDB_cursor *mc, size_t count, int op)
 {
     const MDB_page *mp = page_of_records(mc);
+    const size_t keys = mp ? keys_on(mp) : 0;
     size_t left;
 
-    if (!mp || mc->mc_ki[mc->mc_top] >= NUMKEYS(mp))
+    if (mc->mc_ki[mc->mc_top] >= keys)
         return 0;
-    left = op == MDB_NEXT ? NUMKEYS(mp) - 1u - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
+    left = op == MDB_NEXT ? keys - 1 - mc->mc_ki[mc->mc_top] : mc->mc_ki[mc->mc_top];
     if (count > left)
         count = left;
     mc->mc_ki[mc->mc_top] = (indx_t)(mc->mc_ki[mc->mc_top] + (op == MDB_NEXT ? count : -count));
@@ -136,7 +151,8 @@ static int cursor_skip(MDB_cursor *mc, size_t count, int op)
     /* The last movement is a step, which checks the page. */
     for (; count && !rc; count--) {
         count -= skip_on_page(mc, count - 1, op);
-        rc = cursor_step(mc, &key, NULL, op);
+        if (!step_on_page(mc, &key, NULL, op))
+            rc = step_elsewhere(mc, &key, NULL, op);
     }
     return rc;
 }
@@ -159,11 +175,10 @@ static int ends_before(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
 static unsigned int count_in_range(const MDB_cursor *mc, MDB_page *mp, unsigned int at,
                                    const struct pylmdb_walk *walk)
 {
-    const unsigned int keys = NUMKEYS(mp), step = stride(walk->op);
+    const unsigned int keys = keys_on(mp), step = stride(walk->op);
     unsigned int low = 0, high, middle;
 
-    /* Zeros in the place of the page would be as many keys as no page has. */
-    if (at >= keys || any_file_is_truncated())
+    if (at >= keys)
         return 0;
     high = walk->op == MDB_NEXT ? keys - at : at + 1;
     if (!walk->bound.mv_data || !ends_before(mc, mp, at + (high - 1) * step, walk))
@@ -184,11 +199,19 @@ static size_t width_of_bound(const MDB_cursor *mc, const struct pylmdb_walk *wal
     return walk->bound.mv_data && mc->mc_db->md_flags & MDB_INTEGERKEY ? walk->bound.mv_size : 0;
 }
 
+/* Whether what was read must not be told: it may be zeros that the file did not have, or the last
+ * call has forked, and the transaction belongs to the parent. */
+static inline int must_end(const MDB_cursor *mc, const struct pylmdb_walk *walk)
+{
+    return is_truncated(mc->mc_txn->mt_env) || *walk->forks != walk->forks_then;
+}
+
 int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
 {
     MDB_page *mp = page_of_records(mc);
-    const unsigned int step = stride(walk->op);
+    const unsigned int step = stride(walk->op), elsewhere = not_on_page(walk->values);
     const size_t width = width_of_bound(mc, walk);
+    MDB_val key, value, *const told = walk->values ? &value : NULL;
     unsigned int at, left;
     int answer = 0;
 
@@ -198,15 +221,14 @@ int pylmdb_walk_page(MDB_cursor *mc, const struct pylmdb_walk *walk)
     at = next_on_page(mc, walk->op);
     for (left = count_in_range(mc, mp, at, walk); left && !answer; left--, at += step) {
         MDB_node *node = NODEPTR(mp, at);
-        MDB_val key, value;
 
-        if (!is_on_page(node, walk->values) || (width && NODEKSZ(node) != width))
+        if (node->mn_flags & elsewhere || (width && NODEKSZ(node) != width))
             break; /* the next step reads it, or refuses its width */
         read_node(node, &key, &value);
-        if (any_file_is_truncated())
+        if (must_end(mc, walk))
             break;
         answer = walk->on_record(walk->context, (const struct PyLMDB_Value *)&key,
-                                 walk->values ? (const struct PyLMDB_Value *)&value : NULL);
+                                 (const struct PyLMDB_Value *)told);
     }
     mc->mc_ki[mc->mc_top] = (indx_t)(at - step);
     return answer;

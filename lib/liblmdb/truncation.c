@@ -211,6 +211,28 @@ int pylmdb_env_is_truncated(MDB_env *env)
     __atomic_thread_fence(__ATOMIC_ACQUIRE); /* as in any_file_is_truncated() */
     return guard && guard->truncated;
 }
+
+/* Whether the file has the pages of the snapshot; this may read some of them. */
+static int file_has_snapshot(MDB_txn *txn, size_t size)
+{
+    MDB_env *env = txn->mt_env;
+
+    if ((txn->mt_flags & MDB_TXN_RDONLY) && !txn->mt_parent)
+        return file_is_whole(txn, size);
+    /* A writer has found or made the file whole; the pages that are new since then may not be
+     * written yet. */
+    return mdb_env_pick_meta(env)->mm_last_pg < size / env->me_psize;
+}
+
+int pylmdb_unless_truncated(MDB_txn *txn, int code)
+{
+    size_t size;
+
+    if (!guard_of(txn->mt_env) || file_size(txn->mt_env, &size))
+        return code;
+    return pylmdb_env_is_truncated(txn->mt_env) || !file_has_snapshot(txn, size) ? MDB_CORRUPTED
+                                                                                 : code;
+}
 #else
 static void guard_map(MDB_env *env, char *map)
 {
@@ -232,6 +254,12 @@ int pylmdb_env_is_truncated(MDB_env *env)
 {
     (void)env;
     return 0;
+}
+
+int pylmdb_unless_truncated(MDB_txn *txn, int code)
+{
+    (void)txn;
+    return code;
 }
 
 const void *pylmdb_own_code(size_t *size)

@@ -284,6 +284,12 @@ int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
     return rc;
 }
 
+int pylmdb_unless_truncated(MDB_txn *txn, int code)
+{
+    (void)txn;
+    return code;
+}
+
 int pylmdb_walk_page(MDB_cursor *cursor, const struct pylmdb_walk *walk)
 {
     (void)cursor;

@@ -27,9 +27,10 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
 
     A new cursor has no position.  A method that moves it returns True if it is on a
     record then.  Otherwise it returns False, and the cursor's key and value are empty;
-    the next move still starts from the previous position.  A cursor can be used until
-    its transaction ends.  ``cursor.db`` and ``cursor.txn`` are the database handle and
-    the transaction.
+    the next move still starts from the previous position.  But a search that finds
+    nothing leaves no position; :meth:`set_range` is then after the last record.
+    A cursor can be used until its transaction ends.  ``cursor.db`` and ``cursor.txn``
+    are the database handle and the transaction.
 
     >>> env = pylmdb.open("fruit")
     >>> txn = env.begin(write=True)
@@ -104,7 +105,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def next(self) -> bool:
         """Move to the next record; False at the end.  ``MDB_NEXT``.
 
-        A cursor that was never moved goes to the first one.
+        A cursor without a position goes to the first one.
         """
         raise NotImplementedError
 
@@ -119,7 +120,7 @@ class Cursor(CursorArrays, Generic[ValueT], CursorCore):
     def prev(self) -> bool:
         """Move to the previous record; False at the beginning.  ``MDB_PREV``.
 
-        A cursor that was never moved goes to the last one.
+        A cursor without a position goes to the last one.
         """
         raise NotImplementedError
 

@@ -41,6 +41,34 @@ def test_integer_keys_have_one_width(env, width):
         assert txn.stat().entries == len(numbers)
 
 
+def test_another_width_while_the_file_lacks_pages(env):
+    """They are not written yet, or free: the file was not cut short."""
+    db = env.open_db(b"db", integerkey=True)
+
+    def refused(txn):
+        for use in (
+            lambda: txn.get(bytes(8)),
+            lambda: list(txn.range(None, bytes(8))),
+            lambda: txn.count(None, bytes(8)),
+        ):
+            with pytest.raises((pylmdb.BadValsizeError, pylmdb.InvalidParameterError)):
+                use()
+
+    with env.begin(db, write=True) as txn:
+        txn.put(bytes(4), bytes(500_000))
+        refused(txn)
+        with env.begin(db, parent=txn, write=True) as child:
+            child.put(bytes(4), bytes(600_000))
+            refused(child)
+        if env.lib_version()[0]:
+            with env.begin(db, parent=txn) as child:
+                refused(child)
+        txn.put(bytes(4), b"small")
+    for write in False, True:
+        with env.begin(db, write=write) as txn:
+            refused(txn)
+
+
 @pytest.mark.parametrize("options", [{"dupfixed": True}, {"integerdup": True}])
 def test_fixed_size_values_have_one_width(env, options):
     db = env.open_db(b"db", **options)

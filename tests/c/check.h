@@ -65,9 +65,13 @@ void check_file(const struct opened *opened);
     TEST(lookups) \
     TEST(bulk) \
     TEST(ranges) \
+    TEST(walks) \
+    TEST(walks_that_end) \
     TEST(sorting) \
     TEST(growth) \
     TEST(truncation) \
+    TEST(missing_page) \
+    TEST(page_that_is_cut) \
     TEST(fork_in_read) \
     TEST(assertions) \
     TEST(page_lists) \

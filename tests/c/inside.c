@@ -4,6 +4,8 @@
 
 #include "check.h"
 
+#include "position.h"
+
 /* An assertion of liblmdb that fails inside a guarded call. */
 static int fail_in_call(MDB_env *of)
 {
@@ -83,4 +85,103 @@ void test_page_lists(void)
             CHECK(find_free_run(descending, count, i) ==
                   find_run_page_by_page(descending, count, i));
     }
+}
+
+/* -- files that are cut short ------------------------------------------------------ */
+
+#if PYLMDB_GUARDS_READS
+enum { NUMBERS = 1000 };
+
+/* A database of integers, a read transaction, and a cursor at the first of them, whose page does
+ * not have all of them. */
+struct cut {
+    struct opened opened;
+    struct pylmdb_txn txn;
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+};
+
+static void begin_cut(struct cut *cut, const char *name)
+{
+    MDB_val key, value;
+    unsigned int i;
+
+    open_new(&cut->opened, name, 1 << 20, (size_t)1 << 26);
+    begin_write(&cut->opened, &cut->txn);
+    cut->dbi = open_db(&cut->opened, cut->txn.ptr, "numbers", MDB_CREATE | MDB_INTEGERKEY);
+    for (i = 0; i < NUMBERS; i++)
+        OK(pylmdb_put(cut->txn.ptr, cut->dbi, MDB_INTEGERKEY, &i, sizeof(i), "value", 5, 0));
+    commit(&cut->opened, &cut->txn);
+    begin_write(&cut->opened, &cut->txn); /* moves the page of number 0 behind that of the root */
+    i = 0;
+    OK(pylmdb_put(cut->txn.ptr, cut->dbi, MDB_INTEGERKEY, &i, sizeof(i), "other", 5, 0));
+    commit(&cut->opened, &cut->txn);
+    begin_read(&cut->opened, &cut->txn);
+    OK(pylmdb_cursor_open(cut->txn.ptr, cut->dbi, &cut->cursor));
+    OK(pylmdb_cursor_step(cut->cursor, &key, &value, MDB_FIRST));
+    CHECK(NUMKEYS(cut->cursor->mc_pg[cut->cursor->mc_top]) < NUMBERS);
+    CHECK(cut->cursor->mc_pg[0] < cut->cursor->mc_pg[cut->cursor->mc_top]);
+}
+
+static void end_cut(struct cut *cut)
+{
+    mdb_cursor_close(cut->cursor);
+    pylmdb_end_reader(&cut->txn);
+    close_env(&cut->opened);
+}
+
+/* The file ends so many bytes behind the beginning of the cursor's page. */
+static void cut_file(const struct cut *cut, size_t bytes)
+{
+    const MDB_page *mp = cut->cursor->mc_pg[cut->cursor->mc_top];
+    const char *map = mdb_txn_env(cut->txn.ptr)->me_map;
+
+    CHECK(!truncate(cut->opened.data, (const char *)mp - map + (off_t)bytes));
+}
+
+#endif
+
+/* The page of a cursor is missing: its zeros are not taken for a page with many keys. */
+void test_missing_page(void)
+{
+#if PYLMDB_GUARDS_READS
+    char name[512];
+    size_t size = sizeof(name);
+    struct cut cut;
+
+    begin_cut(&cut, "missing_page");
+    cut_file(&cut, 0);
+    CHECK(!keys_on(cut.cursor->mc_pg[cut.cursor->mc_top]));
+    RETURNS(MDB_CORRUPTED, pylmdb_cursor_next_db(cut.cursor, name, &size));
+    RETURNS(MDB_CORRUPTED, pylmdb_cursor_skip(cut.cursor, NUMBERS, MDB_NEXT));
+    end_cut(&cut);
+#endif
+}
+
+/* The end of a page reads as zeros, without a signal: keys without a width. */
+void test_page_that_is_cut(void)
+{
+#if PYLMDB_GUARDS_READS
+    const unsigned int number = 7;
+    const struct pylmdb_range range = {{0, NULL}, {sizeof(number), (void *)&number}, 0, 0};
+    struct pylmdb_position position = {.dbflags = MDB_INTEGERKEY};
+    struct pylmdb_iteration iteration = {0};
+    MDB_val found;
+    struct cut cut;
+
+    begin_cut(&cut, "range_over_a_cut");
+    position.cursor = cut.cursor;
+    OK(pylmdb_range_start(&iteration, &position, &range, 0, 0));
+    OK(pylmdb_iteration_next(&iteration, &position));
+    RETURNS(PYLMDB_OTHER_WIDTH, pylmdb_unless_truncated(cut.txn.ptr, PYLMDB_OTHER_WIDTH));
+    cut_file(&cut, 200);
+    RETURNS(MDB_CORRUPTED, pylmdb_iteration_next(&iteration, &position));
+    pylmdb_iteration_free(&iteration);
+    end_cut(&cut);
+    begin_cut(&cut, "get_on_a_cut");
+    cut_file(&cut, 200);
+    RETURNS(MDB_CORRUPTED,
+            pylmdb_get(cut.txn.ptr, cut.dbi, MDB_INTEGERKEY, &number, sizeof(number), &found));
+    end_cut(&cut);
+#endif
 }

@@ -299,6 +299,200 @@ void test_ranges(void)
     close_env(&opened);
 }
 
+/* -- walks ----------------------------------------------------------------------- */
+
+/* Numbers of one width as the keys of a database, each second one of them; each tenth value has
+ * overflow pages. */
+struct numbers {
+    MDB_dbi dbi;
+    unsigned int flags;
+    size_t width;
+};
+
+static size_t write_number(const struct numbers *numbers, unsigned int number, char *key)
+{
+    const size_t wide = number;
+
+    if (numbers->width == sizeof(wide) && numbers->flags)
+        memcpy(key, &wide, sizeof(wide));
+    else if (numbers->flags)
+        memcpy(key, &number, sizeof(number));
+    else
+        sprintf(key, "%08u", number);
+    return numbers->width;
+}
+
+static void put_numbers(struct opened *opened, struct numbers *numbers, const char *name)
+{
+    static char value[9000];
+    struct pylmdb_txn txn;
+    char key[20];
+    unsigned int i;
+
+    begin_write(opened, &txn);
+    numbers->dbi = open_db(opened, txn.ptr, name, MDB_CREATE | numbers->flags);
+    for (i = 0; i < COUNT; i += 2)
+        OK(pylmdb_put(txn.ptr, numbers->dbi, numbers->flags, key, write_number(numbers, i, key),
+                      value, value_of(i, value), 0));
+    commit(opened, &txn);
+}
+
+/* What on_record() must get. */
+struct expected {
+    const struct numbers *numbers;
+    int values, step;
+    unsigned int next, calls, most;
+};
+
+/* A PyLMDB_Value has the layout of an MDB_val. */
+static int check_record(void *context, const struct PyLMDB_Value *found_key,
+                        const struct PyLMDB_Value *found_value)
+{
+    struct expected *expected = context;
+    const MDB_val *found = (const MDB_val *)found_key;
+    char key[20];
+
+    CHECK(!expected->most || expected->calls < expected->most);
+    CHECK(found->mv_size == write_number(expected->numbers, expected->next, key));
+    CHECK(!memcmp(found->mv_data, key, found->mv_size));
+    CHECK(!found_value == !expected->values);
+    if (found_value)
+        check_value(expected->next, (const MDB_val *)found_value);
+    expected->next += (unsigned int)expected->step;
+    return ++expected->calls == expected->most ? 7 : 0;
+}
+
+/* From the record under the cursor up to the bound, as the C API walks: a step to each record that
+ * the walk leaves out.  Returns how many calls have walked. */
+static unsigned int walk_through(MDB_cursor *cursor, const struct pylmdb_walk *walk,
+                                 struct expected *expected, unsigned int end)
+{
+    MDB_val key, value;
+    unsigned int walked = 0;
+    int answer = 0;
+
+    while (expected->next != end) {
+        const unsigned int before = expected->calls;
+
+        answer = pylmdb_walk_page(cursor, walk);
+        walked += expected->calls > before;
+        if (answer || expected->next == end)
+            break;
+        OK(pylmdb_cursor_step(cursor, &key, walk->values ? &value : NULL, walk->op));
+        answer = check_record(expected, (const struct PyLMDB_Value *)&key,
+                              walk->values ? (const struct PyLMDB_Value *)&value : NULL);
+        if (answer)
+            break;
+    }
+    CHECK(answer == (expected->calls == expected->most ? 7 : 0));
+    return walked;
+}
+
+/* Walk from one record to another one, in either direction. */
+static void check_walk(MDB_txn *txn, const struct numbers *numbers, unsigned int from,
+                       unsigned int to, int includes_bound, int values, unsigned int most)
+{
+    static const int forks = 1;
+    const int op = from < to ? MDB_NEXT : MDB_PREV, step = from < to ? 2 : -2;
+    char start[20], bound[20];
+    struct expected expected = {
+        .numbers = numbers, .values = values, .step = step, .next = from, .most = most};
+    struct pylmdb_walk walk = {
+        .op = op,
+        .values = values,
+        .bound = {write_number(numbers, to, bound), bound},
+        .includes_bound = includes_bound,
+        .forks = &forks,
+        .forks_then = forks,
+        .on_record = check_record,
+        .context = &expected,
+    };
+    const size_t size = write_number(numbers, from, start);
+    const unsigned int end = to + (unsigned int)(includes_bound ? step : 0);
+    MDB_val key, value;
+    MDB_cursor *cursor;
+    unsigned int walked;
+
+    OK(pylmdb_cursor_open(txn, numbers->dbi, &cursor));
+    OK(pylmdb_cursor_seek(cursor, numbers->flags, start, size, "", 0, MDB_SET_KEY, &key, &value));
+    expected.next += (unsigned int)step;
+    walked = walk_through(cursor, &walk, &expected, end);
+    CHECK(walked || expected.calls < 3);
+    /* The cursor is at the record that was told last. */
+    if (expected.calls) {
+        OK(pylmdb_cursor_seek(cursor, 0, NULL, 0, NULL, 0, MDB_GET_CURRENT, &key, &value));
+        expected.next -= (unsigned int)step;
+        CHECK(key.mv_size == write_number(numbers, expected.next, start));
+        CHECK(!memcmp(key.mv_data, start, key.mv_size));
+    }
+    mdb_cursor_close(cursor);
+}
+
+void test_walks(void)
+{
+    struct numbers all[] = {
+        {0, 0, 8}, {0, MDB_INTEGERKEY, sizeof(unsigned int)}, {0, MDB_INTEGERKEY, sizeof(size_t)}};
+    struct opened opened;
+    struct pylmdb_txn txn;
+    unsigned int kind, i;
+
+    open_new(&opened, "walks", 1 << 20, (size_t)1 << 26);
+    for (kind = 0; kind < 3; kind++) {
+        char name[8];
+
+        sprintf(name, "%u", kind);
+        put_numbers(&opened, &all[kind], name);
+        begin_read(&opened, &txn);
+        for (i = 0; i < 64; i++) {
+            const unsigned int low = i * 37 % 500 * 2, high = low + 2 + i * 7919 % 900 * 2;
+            const unsigned int from = i & 8 ? high : low, to = i & 8 ? low : high;
+
+            check_walk(txn.ptr, &all[kind], from, to, i & 1, i >> 1 & 1, i & 4 ? 0 : 1 + i);
+        }
+        pylmdb_end_reader(&txn);
+    }
+    close_env(&opened);
+}
+
+static int never(void *context, const struct PyLMDB_Value *key, const struct PyLMDB_Value *value)
+{
+    CHECK(!"called");
+    return 0;
+}
+
+/* A walk tells nothing in a transaction that writes, nor after a fork. */
+void test_walks_that_end(void)
+{
+    struct numbers numbers = {0, 0, 8};
+    struct pylmdb_txn txn;
+    struct opened opened;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int forks = 1, writes;
+    struct pylmdb_walk walk = {.op = MDB_NEXT, .forks = &forks, .on_record = never};
+
+    open_new(&opened, "walks_that_end", 1 << 20, (size_t)1 << 26);
+    put_numbers(&opened, &numbers, "numbers");
+    for (writes = 0; writes < 2; writes++) {
+        if (writes)
+            begin_write(&opened, &txn);
+        else
+            begin_read(&opened, &txn);
+        walk.forks_then = writes;
+        OK(pylmdb_cursor_open(txn.ptr, numbers.dbi, &cursor));
+        OK(pylmdb_cursor_step(cursor, &key, &value, MDB_FIRST));
+        CHECK(!pylmdb_walk_page(cursor, &walk));
+        OK(pylmdb_cursor_step(cursor, &key, &value, MDB_NEXT));
+        CHECK(key.mv_size == 8 && !memcmp(key.mv_data, "00000002", 8));
+        mdb_cursor_close(cursor);
+        if (writes)
+            commit(&opened, &txn);
+        else
+            pylmdb_end_reader(&txn);
+    }
+    close_env(&opened);
+}
+
 static MDB_val string_at(const struct pylmdb_strings *strings, size_t index)
 {
     return ((const MDB_val *)strings->context)[index];

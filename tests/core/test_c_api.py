@@ -14,15 +14,10 @@ from pathlib import Path
 import extensions
 import pytest
 from data_files import RECORD, File
-from programs import in_child, in_thread, in_threads, raised_by
-from project import ROOT
+from programs import in_child, in_thread, in_threads, raised_by, wait_for
 
 import pylmdb
 from pylmdb import lowlevel
-
-HEADER = ROOT / "src" / "pylmdb" / "include" / "pylmdb.h"
-# pylmdb.h as it was with each minor number
-OLD_HEADERS = sorted((ROOT / "tests" / "support" / "headers").iterdir())
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("PYLMDB_CORE", "c") != "c" or sys.implementation.name != "cpython",
@@ -356,6 +351,64 @@ def test_a_range_inside_another_one(user, env, db):
         assert pairs == [(key, other) for key in keys for other in keys if key <= other]
 
 
+def forks_in_a_range(user, hold, at):
+    """Fork in the function, at one record; return how many records it gets in the parent."""
+    seen, pids = [], []
+
+    def fork(key, value):
+        if pids == [0]:
+            os._exit(71)
+        seen.append(key)
+        if len(seen) == at:
+            pids.append(os.fork())
+
+    raised = raised_by(user.range, hold, None, None, 0, fork)
+    if pids == [0]:
+        os._exit(72 * (raised is not pylmdb.ForkedError))
+    assert raised is None
+    assert wait_for(*pids) == 0
+    return len(seen)
+
+
+@pytest.mark.parametrize("at", [1, 2, 50, 100])
+@pytest.mark.parametrize("write", [False, True])
+def test_a_range_whose_function_forks(user, env, db, write, at):
+    """The child gets no further record: its transaction belongs to the parent."""
+    with env.begin(db, write=write) as txn, Holding(user, txn) as hold:
+        assert forks_in_a_range(user, hold, at) == 100
+
+
+def test_a_range_of_duplicates_whose_function_forks(user, env, duplicates):
+    with env.begin(duplicates) as txn, Holding(user, txn) as hold:
+        assert forks_in_a_range(user, hold, 2) == 6
+
+
+@pytest.mark.parametrize(
+    ("bounds", "flags"), [((None, 1900), 0), ((100, None), REVERSE)], ids=["forward", "reverse"]
+)
+def test_a_range_over_a_page_that_is_cut_in_its_middle(user, env, env_path, bounds, flags):
+    """The rest of the page reads as zeros, among them the widths of keys."""
+    pack = struct.Struct("=I").pack
+    db = env.open_db(b"numbers", integerkey=True)
+    with env.begin(db, write=True) as txn:
+        for number in range(2000):
+            txn.put(pack(number), b"value %d." % number)
+    bounds = [each if each is None else pack(each) for each in bounds]
+    seen = []
+
+    def cut(key, value):
+        seen.append(key)
+        if len(seen) == 20:
+            data = Path(env_path, "data.mdb").read_bytes()
+            page = data.rindex(key + value) // env.info().page_size * env.info().page_size
+            os.truncate(Path(env_path, "data.mdb"), page + 200)
+
+    with env.begin(db) as txn, Holding(user, txn) as hold:
+        with pytest.raises(pylmdb.CorruptedError):
+            user.range(hold, *bounds, flags, cut)
+        assert len(seen) == 20
+
+
 def test_a_range_whose_function_writes(user, env, db):
     with env.begin(db, write=True) as txn, Holding(user, txn) as hold:
         seen = []
@@ -388,6 +441,58 @@ def test_cursors(user, env, db):
                 user.move(hold, cursor, movement)
         user.close_cursor(cursor)
         user.open_cursor(hold)  # the release closes it
+
+
+def moves_of_liblmdb(txn, moves, keys):
+    """Yield each movement with the key that mdb_cursor_get() finds, or None."""
+    ffi, lib = lowlevel.engine(txn.env).ffi, lowlevel.engine(txn.env).lib
+    cursor, key, value = ffi.new("MDB_cursor **"), ffi.new("MDB_val *"), ffi.new("MDB_val *")
+    with lowlevel.hold(txn) as hold:
+        assert not lib.mdb_cursor_open(hold.txn, hold.dbi, cursor)
+        for each in moves:
+            wanted = ffi.from_buffer(keys.get(each, b""))
+            key.mv_data, key.mv_size = wanted, len(wanted)
+            code = lib.mdb_cursor_get(cursor[0], key, value, each)
+            assert code in (0, lib.MDB_NOTFOUND)
+            yield each, None if code else ffi.buffer(key.mv_data, key.mv_size)[:]
+        lib.mdb_cursor_close(cursor[0])
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(
+    ("moves", "found"),
+    [
+        ([NEXT, PREV], [b"0000", None]),
+        ([PREV, NEXT], [b"1999", None]),
+        ([LAST, NEXT, NEXT, CURRENT, PREV], [b"1999", None, None, None, b"1998"]),
+        ([FIRST, PREV, PREV, CURRENT, NEXT], [b"0000", None, None, None, b"0001"]),
+        ([FIRST, SET_KEY, CURRENT, NEXT], [b"0000", None, None, b"0000"]),
+        ([FIRST, SET_KEY, PREV], [b"0000", None, b"1999"]),
+        ([FIRST, SET_RANGE, NEXT, NEXT, PREV], [b"0000", None, None, None, b"1999"]),
+    ],
+)
+def test_steps_after_a_movement_that_found_nothing(user, env, write, moves, found):
+    """A Cursor does the same.  Plain liblmdb does so too, unless a search within the tree has
+    found nothing or the record is read again."""
+    db = env.open_db(b"many")
+    with env.begin(db, write=True) as txn:
+        for number in range(2000):
+            txn.put(b"%04d" % number, b"v", append=True)
+    keys = {SET_KEY: b"none", SET_RANGE: b"z"}
+    names = {FIRST: "first", LAST: "last", NEXT: "next", PREV: "prev", CURRENT: "item",
+             SET_KEY: "set_key", SET_RANGE: "set_range"}  # fmt: skip
+    with env.begin(db, write=write) as txn:
+        with Holding(user, txn) as hold:
+            cursor = user.open_cursor(hold)
+            records = [user.move(hold, cursor, each, keys.get(each)) for each in moves]
+        assert records == [key and (key, b"v") for key in found]
+        cursor = txn.cursor()
+        for each, key in zip(moves, found, strict=True):
+            getattr(cursor, names[each])(*([keys[each]] if each in keys else []))
+            assert (cursor.key() or None) == key
+        if SET_KEY not in moves:
+            steps = [pair for pair in zip(moves, found, strict=True) if pair[0] != CURRENT]
+            assert list(moves_of_liblmdb(txn, [each for each, _ in steps], keys)) == steps
 
 
 def test_cursors_among_duplicates(user, env, duplicates):
@@ -505,126 +610,6 @@ def test_no_reference_is_lost(user, env, db):
         raised_by(user.acquire, txn, b"wrong")
     assert [sys.getrefcount(each) for each in (txn, db, env)] == before
     user.release(hold)
-
-
-# -- the header, and the numbers of the ABI ------------------------------------------------
-
-
-def import_error(path):
-    """Return what ImportError says when a program imports an extension."""
-    source = (
-        f"import sys; sys.path.insert(0, {str(path.parent)!r}); import {path.name.split('.')[0]}"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, check=False
-    )
-    return done.stderr.splitlines()[-1] if done.returncode else None
-
-
-def changed_header(folder, **numbers):
-    text = HEADER.read_text()
-    for name, value in numbers.items():
-        text, count = re.subn(rf"(#define {name}) \d+", rf"\1 {value}", text)
-        assert count == 1
-    folder.mkdir(parents=True)
-    (folder / "pylmdb.h").write_text(text)
-    return f"-I{folder}"
-
-
-def test_an_extension_for_another_major_number_is_refused(tmp_path):
-    flag = changed_header(tmp_path / "header", PYLMDB_ABI_MAJOR=2)
-    said = import_error(extensions.compile_extension(extensions.CAPI_USER, tmp_path, flag))
-    assert re.fullmatch(
-        r"ImportError: this extension was compiled for the C API 2\.\d+ of pylmdb, and pylmdb "
-        rf"{pylmdb.__version__} has 1\.\d+; install a newer pylmdb",
-        said,
-    )
-    flag = changed_header(tmp_path / "older" / "header", PYLMDB_ABI_MAJOR=0)
-    said = import_error(
-        extensions.compile_extension(extensions.CAPI_USER, tmp_path / "older", flag)
-    )
-    assert said.endswith("compile it again, with the header of this pylmdb")
-
-
-def test_an_extension_for_a_later_minor_number_is_refused(tmp_path):
-    flag = changed_header(tmp_path / "header", PYLMDB_ABI_MINOR=99)
-    said = import_error(extensions.compile_extension(extensions.CAPI_USER, tmp_path, flag))
-    assert "for the C API 1.99 of pylmdb" in said
-    assert said.endswith("install a newer pylmdb")
-
-
-@pytest.mark.parametrize("header", OLD_HEADERS, ids=lambda path: path.name)
-def test_an_extension_for_an_earlier_header_works(header, tmp_path):
-    """An extension that was compiled with a header of the past, as it was then."""
-    include = tmp_path / "include"
-    include.mkdir()
-    (include / "pylmdb.h").write_text((header / "pylmdb.h").read_text())
-    extensions.compile_extension(header / "capi_user.c", tmp_path, f"-I{include}")
-    source = f"""
-import sys, tempfile
-sys.path.insert(0, {str(tmp_path)!r})
-import capi_user as user
-with tempfile.TemporaryDirectory() as path, user.open(path) as env:
-    txn = user.begin(env, True, -1)
-    hold = user.acquire(txn)
-    assert user.put(hold, b"k", b"v") and user.get(hold, b"k") == b"v"
-    assert user.move(hold, user.open_cursor(hold), 8) == (b"k", b"v")
-    assert user.range(hold, None, None, 0, lambda key, value: None) == 0
-    assert user.view(hold, b"k") == b"v"
-    user.release(hold)
-    user.commit(txn)
-"""
-    subprocess.run([sys.executable, "-c", source], check=True)
-
-
-def members(header):
-    """Return the members of the table of functions, in order, without blanks."""
-    table = re.search(
-        r"typedef struct PyLMDB_API \{(.*?)\n\} PyLMDB_API;", header.read_text(), re.S
-    )
-    text = re.sub(r"/\*.*?\*/", "", table[1], flags=re.DOTALL)
-    return [re.sub(r"\s+", " ", each).strip() for each in text.split(";") if each.strip()]
-
-
-def test_the_table_has_only_grown():
-    """A change that is not an addition needs another major number, and a new stored header."""
-    assert OLD_HEADERS
-    now = members(HEADER)
-    for header in OLD_HEADERS:
-        then = members(header / "pylmdb.h")
-        assert now[: len(then)] == then, header.name
-    minor = re.search(r"#define PYLMDB_ABI_MINOR (\d+)", HEADER.read_text())[1]
-    newest = members(ROOT / "tests" / "support" / "headers" / f"1.{minor}" / "pylmdb.h")
-    assert newest == now, "new members need a new minor number"
-
-
-@pytest.mark.parametrize(
-    ("compiler", "standard"), [("cc", "c11"), ("c++", "c++11"), ("c++", "c++20")]
-)
-def test_the_header_is_self_contained(compiler, standard, tmp_path):
-    suffix = "c" if compiler == "cc" else "cc"
-    source = tmp_path / f"alone.{suffix}"
-    source.write_text(
-        "#include <pylmdb.h>\n"
-        "int use(PyLMDB_Hold *hold, PyLMDB_Value *value)\n"
-        "{\n    return import_pylmdb() < 0 || PyLMDB_Get(hold, \"k\", 1, value);\n}\n"
-    )  # fmt: skip
-    flags = ["-Wpedantic", "-DPy_LIMITED_API=0x030A0000"]
-    extensions.compile_extension(source, tmp_path, *flags, compiler=compiler, standard=standard)
-
-
-def test_the_numbers_are_those_of_lmdb_h(env):
-    lib = lowlevel.engine(env).lib
-    found = re.findall(r"\bPYLMDB_([A-Z_]+)(?: = | \(?)(-?\w+)", HEADER.read_text())
-    ours = {"FORKED", "ABI_MAJOR", "ABI_MINOR"}
-    numbers = {name: int(value, 0) for name, value in found if re.match(r"-?\d", value)}
-    numbers = {
-        name: value
-        for name, value in numbers.items()
-        if name not in ours and not name.startswith("RANGE_")
-    }
-    assert len(numbers) == 30
-    assert numbers == {name: getattr(lib, f"MDB_{name}") for name in numbers}
 
 
 def test_the_core_in_cffi_says_why_it_has_none(user):

@@ -156,6 +156,9 @@ struct pylmdb_walk {
     /* the key that ends the range, and whether it is in the range; mv_data NULL: none does */
     MDB_val bound;
     int includes_bound;
+    /* the count of forks, and what it was in the process of the transaction */
+    const int *forks;
+    int forks_then;
     pylmdb_on_record *on_record;
     void *context;
 };

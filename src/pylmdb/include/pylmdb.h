@@ -299,7 +299,8 @@ static inline int PyLMDB_Delete(PyLMDB_Hold *hold, const void *key, size_t key_s
 
 /* Call a function with each record from start up to, but without, stop; NULL: no bound.  Returns 0,
  * an error code, or what the function has returned other than 0.  In a write transaction the
- * function may put and delete.  With PYLMDB_RANGE_NO_VALUES its value is NULL. */
+ * function may put and delete.  With PYLMDB_RANGE_NO_VALUES its value is NULL.  If the function
+ * forks and returns 0, the range ends with PYLMDB_FORKED in the child. */
 static inline int PyLMDB_Range(PyLMDB_Hold *hold, const PyLMDB_Value *start,
                                const PyLMDB_Value *stop, unsigned int flags,
                                PyLMDB_OnRecord *on_record, void *context)
@@ -321,8 +322,14 @@ static inline void PyLMDB_CloseCursor(PyLMDB_Cursor *cursor)
 }
 
 /* Move a cursor, and get its record; NULL for a part that is not wanted.  key and value are also
- * the arguments of the movements that search.  PYLMDB_NEXT and PYLMDB_PREV begin at an end if the
- * cursor has no position. */
+ * the arguments of the movements that search.
+ *
+ * A new cursor has no position, and neither has one whose search has returned PYLMDB_NOTFOUND:
+ * PYLMDB_NEXT moves it to the first record, and PYLMDB_PREV to the last one.  But
+ * PYLMDB_SET_RANGE that finds nothing leaves it after the last record.  Any other movement that
+ * returns PYLMDB_NOTFOUND leaves it in its place, without a record to read.  So PYLMDB_NEXT after
+ * the end finds nothing as often as it is called, and PYLMDB_PREV then moves to the last record
+ * but one, as in liblmdb. */
 static inline int PyLMDB_MoveCursor(PyLMDB_Cursor *cursor, enum PyLMDB_Movement movement,
                                     PyLMDB_Value *key, PyLMDB_Value *value)
 {

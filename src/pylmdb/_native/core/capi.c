@@ -456,11 +456,20 @@ static int each_record(PyLMDB_Cursor *cursor, struct pylmdb_iteration *iteration
     const struct pylmdb_engine *engine = cursor->hold->engine;
     struct pylmdb_position *position = &cursor->position;
     const struct pylmdb_walk walk = {
-        iteration->op, values, iteration->bound, iteration->includes_bound, on_record, context,
+        .op = iteration->op,
+        .values = values,
+        .bound = iteration->bound,
+        .includes_bound = iteration->includes_bound,
+        .forks = &pylmdb_generation,
+        .forks_then = cursor->hold->generation,
+        .on_record = on_record,
+        .context = context,
     };
     int code;
 
     for (*answer = 0; !*answer;) {
+        if (is_forked(cursor->hold)) /* by the function */
+            return PYLMDB_FORKED;
         code = pylmdb_quick_next(iteration, position, engine->cursor_step);
         if (code == PYLMDB_NOT_QUICK)
             code = engine->iteration_next(iteration, position);

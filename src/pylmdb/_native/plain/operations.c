@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* For a size that is not the stored one. */
+static int bad_size(MDB_cursor *cursor)
+{
+    return pylmdb_unless_truncated(mdb_cursor_txn(cursor), MDB_BAD_VALSIZE);
+}
+
 /* Whether a key's own values, if there are any, have the size of this one. */
 static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *value)
 {
@@ -15,7 +21,7 @@ static int fits_values(MDB_cursor *cursor, const MDB_val *key, const MDB_val *va
         rc = pylmdb_safe_cursor_get(cursor, &found, &first, MDB_SET_KEY);
     if (rc)
         return rc == MDB_NOTFOUND ? 0 : rc;
-    return value->mv_size == first.mv_size ? 0 : MDB_BAD_VALSIZE;
+    return value->mv_size == first.mv_size ? 0 : bad_size(cursor);
 }
 
 /* liblmdb compares the keys of an integerkey database with the width of the key in the call, 4
@@ -36,7 +42,7 @@ static int right_width(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *
         if (rc)
             return rc == MDB_NOTFOUND ? 0 : rc;
         if (key->mv_size != first_key.mv_size)
-            return MDB_BAD_VALSIZE;
+            return bad_size(cursor);
     }
     return (dbflags & MDB_DUPFIXED) && value ? fits_values(cursor, key, value) : 0;
 }

@@ -567,6 +567,13 @@ static int end_range(struct pylmdb_position *p)
     return MDB_NOTFOUND;
 }
 
+/* PYLMDB_OTHER_WIDTH, unless the width was read from the end of a page that the file no longer
+ * has. */
+static int other_width(const struct pylmdb_position *p)
+{
+    return pylmdb_unless_truncated(mdb_cursor_txn(p->cursor), PYLMDB_OTHER_WIDTH);
+}
+
 static int check_bound(struct pylmdb_iteration *iteration, struct pylmdb_position *p)
 {
     const MDB_val *bound = &iteration->bound;
@@ -576,7 +583,7 @@ static int check_bound(struct pylmdb_iteration *iteration, struct pylmdb_positio
         order = pylmdb_compare_to_bound(&p->key, bound);
     } else {
         if (p->dbflags & MDB_INTEGERKEY && p->key.mv_size != bound->mv_size)
-            return PYLMDB_OTHER_WIDTH;
+            return other_width(p);
         touch_pages(p->key.mv_data, p->key.mv_size);
         order = mdb_cmp(mdb_cursor_txn(p->cursor), mdb_cursor_dbi(p->cursor), &p->key, bound);
     }
@@ -718,7 +725,7 @@ int pylmdb_getmulti_first(struct pylmdb_position *p, const void *key, size_t key
     if (rc)
         return rc;
     if (width && p->dbflags & MDB_DUPFIXED && p->value.mv_size != width)
-        return PYLMDB_OTHER_WIDTH;
+        return other_width(p);
     found = p->key;
     if ((rc = pylmdb_position_move(p, width ? MDB_GET_MULTIPLE : MDB_GET_CURRENT)))
         return rc;
