@@ -250,6 +250,7 @@ def start_child(function, *args):
 
 def wait_for(pid):
     """Return the exit status of a child process; end it if it hangs."""
+    assert pid > 0, "a child has no child: kill(0) would end all processes of the tests"
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found, status = os.waitpid(pid, os.WNOHANG)
