@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """A hold of a transaction (``txn``) with one of its databases (``db``), for C functions that get
-    its native handles; :func:`pylmdb.lowlevel.hold` makes it."""
+    """A hold of a transaction (``txn``) with one of its databases (``db``), for C functions, which
+    get its native handles; :func:`pylmdb.lowlevel.hold` makes it."""
 
     # The tree of the transaction has a weak reference to it, so a hold that was dropped does not
     # count.  It is released once its entry in the tree is removed, which can be repeated.
