@@ -146,12 +146,13 @@ def _find_shareable(options: Options) -> SharedEnv | None:
         free_dropped(lambda: dropped.closed)
         shared = _find(options)
     conflict = None if shared is None else _conflict(shared, options)
-    if conflict is not None:
-        raise Error(
-            f"open: {options.given_path!r} is open in this process with {conflict}",
-            hint="close it first, or open it with the same options",
-        )
-    return shared
+    if shared is None or conflict is None:
+        return shared
+    close = "close it" if shared.used_by() else "drop the memoryviews and arrays that keep it open"
+    raise Error(
+        f"open: {options.given_path!r} is open in this process with {conflict}",
+        hint=f"{close} first, or open it with the same options",
+    )
 
 
 def _conflict(shared: SharedEnv, wanted: Options) -> str | None:

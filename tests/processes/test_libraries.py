@@ -139,10 +139,23 @@ def test_options_that_conflict_are_refused(open_env, env_path, first, then, word
     with pytest.raises(pylmdb.Error) as caught:
         open_env(**then)
     assert str(caught.value).startswith(f"open: {env_path!r} is open in this process with {words}")
-    assert "open it with the same options" in str(caught.value)
+    assert "close it first, or open it with the same options" in str(caught.value)
     library.begin().abort()
     library.close()
     open_env(**then).close()
+
+
+def test_options_that_conflict_with_those_of_a_view(open_env):
+    """The environment is closed, and only the view keeps it open."""
+    with open_env() as env:
+        with env.begin(write=True) as txn:
+            txn.put(b"key", b"value")
+        view = env.begin().view(b"key")
+    with pytest.raises(pylmdb.Error, match="drop the memoryviews and arrays that keep"):
+        open_env(writemap=True)
+    assert bytes(view) == b"value"
+    del view
+    open_env(writemap=True).close()
 
 
 def test_another_format_is_refused(open_env, env_path, lib_version):
