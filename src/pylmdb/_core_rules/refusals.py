@@ -232,10 +232,8 @@ REFUSALS: dict[str, Refusal] = {
         " clear()",
     ),
     "bound of another width": _of(
-        InvalidParameterError, "{}: start or stop has {} bytes; the keys have {}"
-    ),
-    "record count of another type": _of(
-        TypeError, "range: {} must be an integer of at least 0, not {.__name__}"
+        InvalidParameterError,
+        "{}: the size of start or stop in bytes is {}; that of the keys is {}",
     ),
     "negative record count": _of(InvalidParameterError, "range: {} must be at least 0, not {}"),
 }

@@ -11,6 +11,7 @@ import stat
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from .._base.integers import is_descriptor
 from .._base.new_files import mode_of_copy
 from .._base.progress import can_stop, check_stop
 from .._core_rules.writer_gate import Deadline
@@ -96,7 +97,7 @@ def open_destination(
     """Open the destination; return what writes to it, and its path if it has one."""
     if isinstance(dest, (str, bytes, os.PathLike)):
         return _open_path(stack, env, dest, previous, overwrite, limit)
-    if isinstance(dest, io.TextIOBase) or not (isinstance(dest, int) or hasattr(dest, "write")):
+    if isinstance(dest, io.TextIOBase) or not (is_descriptor(dest) or hasattr(dest, "write")):
         raise TypeError(
             "backup: dest must be a path, a descriptor, or a file opened for binary writing, not"
             f" {type(dest).__name__}"

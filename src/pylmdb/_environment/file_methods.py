@@ -6,8 +6,7 @@ Environment inherits them.  The modules that implement most of them are imported
 
 from __future__ import annotations
 
-from _operator import index
-
+from .._base.integers import descriptor as _descriptor
 from .._base.keywords import explains_keywords
 from .._typing import TYPE_CHECKING
 
@@ -93,10 +92,9 @@ class EnvironmentFiles:
 
         ``mdb_env_set_mapsize``.
         """
-        size = index(map_size)
-        if not 0 <= size < 2**63:
-            raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
-        self._use().set_mapsize(size)
+        from .._shared.options import checked_integer  # the import of pylmdb does without it
+
+        self._use().set_mapsize(checked_integer("map_size", map_size))  # type: ignore[arg-type]
 
     # -- copies -----------------------------------------------------------------------
 
@@ -147,7 +145,8 @@ class EnvironmentFiles:
         """
         from . import copying as _copying
 
-        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)  # type: ignore[arg-type]
+        number = _descriptor("copyfd: fd", fd)
+        _copying.copy_to_descriptor(self, number, bool(compact), txn)  # type: ignore[arg-type]
 
     def compact(self) -> None:
         """Rewrite the data file without its free pages, and continue with the new file.

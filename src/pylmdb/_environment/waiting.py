@@ -11,8 +11,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from _operator import index
 
+from .._base.integers import integer
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
@@ -69,12 +69,7 @@ def checked_number(operation: str, after: object) -> int:
 
     :param operation: the method that was called, for the message.
     """
-    try:
-        return index(after)  # type: ignore[arg-type]
-    except TypeError:
-        kind = type(after).__name__
-        message = f"{operation}: after must be the number of a transaction, not {kind}"
-        raise TypeError(message) from None
+    return integer(f"{operation}: after", after, ", the number of a transaction")
 
 
 def wait(env: Environment, after: int | None, timeout: float | None) -> int:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import math
-from _operator import index
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.numpy import np
 from .._core_rules.failures import database_error
 from ..errors import InvalidParameterError, NotFoundError
@@ -91,7 +91,8 @@ def row_form(
         raise TypeError(
             f"{what}: dtype {dtype} holds Python objects, which are never read; give another dtype"
         )
-    shape = tuple(map(index, shape)) if isinstance(shape, (tuple, list)) else (index(shape),)
+    lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
+    shape = tuple(integer(f"{what}: a length in shape", length) for length in lengths)
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
     if dtype.kind in "SU" and not dtype.itemsize:
@@ -129,7 +130,7 @@ def wrong_size(what: str, key: bytes, size: int, rows: Rows) -> InvalidParameter
 
 def thread_count(threads: int) -> int:
     """Check the argument ``threads`` and return it."""
-    count = int(index(threads))
+    count = integer("threads", threads)
     if not 1 <= count <= 64:
         raise InvalidParameterError(f"threads must be between 1 and 64, not {count}")
     return count

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
 from .._base.fsync import fsync_path
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
@@ -117,12 +118,13 @@ def build(
         problem = "cannot be written: its parent directory does not exist"
         raise path_error("build", path, errno.ENOENT, problem, "create it first")
     items = items if isinstance(items, Sequence) else list(items)
-    count = workers if workers is not None else os.cpu_count() or 1
-    if count < 1 or (shards is not None and shards < 1):
+    count = os.cpu_count() or 1 if workers is None else integer("workers", workers)
+    pieces = 4 * count if shards is None else integer("shards", shards)
+    if count < 1 or pieces < 1:
         raise InvalidParameterError(
             f"workers is {workers} and shards is {shards}; there must be at least one of each"
         )
-    parts = _split(items, shards or 4 * count)
+    parts = _split(items, pieces)
     new_file = NewFile(lib_version, page_size, bool(checksums))
     folder = _ShardFolder(path, scratch)
     with folder, folder:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from _operator import index
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._typing import Generic, SampleT
@@ -169,8 +169,9 @@ class Dataset(Generic[SampleT]):
         if form is None and shape != ():
             raise InvalidParameterError(f"shape is {shape!r}, but there is no dtype; give both")
         if max_open < 1:
+        max_open = integer("max_open", max_open)
             raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
-        options = Options(layout, db, bool(readahead), bool(lock), index(max_open), templates)
+        options = Options(layout, db, bool(readahead), bool(lock), max_open, templates)
         self._shards = Shards(find_environments(path), options)
         # the numbers of its samples, in all shards
         self._chosen: range | NDArray[Any] = range(len(self._shards))
@@ -236,7 +237,7 @@ class Dataset(Generic[SampleT]):
         :param world: the number of workers.
         :raises InvalidParameterError: ``rank`` is out of range.
         """
-        rank, world = index(rank), index(world)
+        rank, world = integer("rank", rank), integer("world", world)
         if not 0 <= rank < world:
             raise InvalidParameterError(
                 f"rank is {rank} and world is {world}; rank must be from 0 to world - 1"
@@ -259,7 +260,7 @@ class Dataset(Generic[SampleT]):
             raise InvalidParameterError(
                 f"fractions must be at least 0 and add up to at most 1, got {fractions}"
             )
-        numbers = self._numbers(permutation(len(self), seed))
+        numbers = self._numbers(permutation(len(self), integer("seed", seed)))
         ends = np.rint(np.cumsum([0.0, *fractions]) * len(self)).astype(int).tolist()
         return [self._part(numbers[begin:end]) for begin, end in pairwise(ends)]
 
@@ -281,7 +282,7 @@ class Dataset(Generic[SampleT]):
             return self._part(self._chosen[number])
         if isinstance(number, (list, tuple, range)) or np.ndim(number):
             return self.__getitems__(number)
-        i = index(number)
+        i = integer("the number of a sample", number)
         if not -len(self) <= i < len(self):
             raise self._no_sample(i)
         return self._samples(np.array([i % len(self)]))[0]

@@ -17,10 +17,10 @@ the last counts; packed floats; and unknown fields, which are skipped.
 
 from __future__ import annotations
 
-from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.buffers import as_buffer
+from .._base.integers import integer
 from .._base.public_names import directory
 from ..errors import InvalidParameterError
 from ._protobuf_wire import Fields, MalformedError, varint
@@ -149,7 +149,7 @@ _NUMBERS = {_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED}
 
 
 def _number(field: int, value: SupportsIndex, what: str) -> bytes:
-    number = index(value)
+    number = integer(what, value)
     if number not in _INT32:
         raise InvalidParameterError(
             f"{what} is {number}; it must be an int32, from -2**31 to 2**31 - 1"

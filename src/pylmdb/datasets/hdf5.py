@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._base.integers import BYTES, integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._shared.output_files import output
@@ -85,6 +86,7 @@ def from_hdf5(
         than ``max_sample``, or larger than the file can contain.
     :raises ImportError: h5py is not installed.
     """
+    max_sample = integer("max_sample", max_sample, BYTES)
     h5py = _h5py()
     require_path("from_hdf5", source)
     try:

@@ -8,6 +8,7 @@ import random
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
+from .._base.integers import integer
 from ..errors import InvalidParameterError, require_path
 from ._image_reader import ImageReader
 from ._prefetch import map_in_order
@@ -135,6 +136,7 @@ def from_images(
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
     kind = layout_of(layout)
+    threads = integer("threads", threads)
     files = [*items]
     if not files:
         raise InvalidParameterError("from_images: items has no images")

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-from _operator import index
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._typing import BatchT, Generic, overload
@@ -353,7 +353,7 @@ def _on_demand(
 
 
 def _checked(name: str, value: SupportsIndex, least: int, most: int | None = None) -> int:
-    number = int(index(value))
+    number = integer(name, value)
     if number < least or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise InvalidParameterError(f"{name} must be {bounds}, not {number}")

@@ -8,6 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._base.integers import BYTES, integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._base.owners import Owner
@@ -79,6 +80,7 @@ def from_npz(
         numbers of rows and labels differ; a sample is larger than ``max_sample``.
     """
     require_path("from_npz", source)
+    max_sample = integer("max_sample", max_sample, BYTES)
     try:
         with zipfile.ZipFile(source) as archive:
             if data is not None:

@@ -9,10 +9,10 @@ import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from operator import index
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.progress import Reporter
 from .._shared.options import Options, locate
@@ -411,7 +411,7 @@ class Writer:
 def _checked_interval(commit_every: int | Literal["auto"]) -> int | None:
     if commit_every == "auto":
         return None
-    interval = index(commit_every)
+    interval = integer("commit_every", commit_every, " or 'auto'")
     if interval < 1:
         raise InvalidParameterError(
             f"commit_every must be 'auto' or at least 1, not {commit_every!r}"

@@ -10,11 +10,10 @@ tuples.
 from __future__ import annotations
 
 from numbers import Number
-from operator import index
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._base.causes import raised_in_python
+from .._base.integers import integer
 from ..errors import InvalidParameterError, unknown_word
 
 if TYPE_CHECKING:
@@ -115,12 +114,7 @@ def _encoder_of_bytes_or_text(role: str) -> Callable[[Any], bytes]:
 
 
 def _integer(value: Any) -> int:
-    try:
-        return index(value)
-    except TypeError as failure:
-        if raised_in_python(failure):
-            raise
-        raise TypeError(f"key must be an integer, not {type(value).__name__}") from None
+    return integer("key", value)
 
 
 def _encode_signed(value: object) -> bytes:

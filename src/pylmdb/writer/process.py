@@ -25,10 +25,10 @@ import threading
 import warnings
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from operator import index
 
 from .. import _registry
 from .._base.buffers import freeze_bytes
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.public_names import directory
 from .._core_rules.refusals import refusal
@@ -107,7 +107,7 @@ class WriterProcess:
     def __init__(
         self, path: Path, *, max_pending: int = 1024, **options: Unpack[EnvironmentOptions]
     ) -> None:
-        max_pending = index(max_pending)
+        max_pending = integer("max_pending", max_pending)
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         if not sys.executable or getattr(sys, "frozen", False):
