@@ -62,7 +62,7 @@ def backup(
     """``Environment.backup``."""
     if compression not in COMPRESSIONS:
         raise ValueError(f"backup: compression must be None or 'zstd', not {compression!r}")
-    limit = Limit(max_seconds)
+    limit = Limit(max_seconds, env._options.given_path)
     shared = env._use()
     with disk_errors("backup"), ExitStack() as stack:
         previous = None if since is None else stack.enter_context(reading("backup", since))

@@ -34,7 +34,7 @@ from .._base.collecting import free_dropped
 from .._base.log import INFO, log
 from .._core_rules.failures import damaged, database_error
 from .._core_rules.refusals import refusal
-from .._core_rules.writer_gate import WriterGate
+from .._core_rules.writer_gate import THREAD, WriterGate
 from .._typing import TYPE_CHECKING
 from .._which_core import DbSlot, HandleLock, SharedCore
 from ..errors import (
@@ -268,7 +268,7 @@ class SharedEnv(SharedCore):
                     )
                 del request  # a request that anything refers to is alive
                 if deadline is not None:
-                    deadline.check()
+                    deadline.check(self.options, THREAD)
                 time.sleep(PAUSE)
         finally:
             self.leave(call.token)

@@ -81,6 +81,18 @@ class Options:
         self.data_path = data_path(self.path, self.subdir)
         self.lock_path = self.path + (b"/lock.mdb" if self.subdir else b"-lock")
 
+    @property
+    def data_name(self) -> str:
+        """The path of the data file for messages: relative if the given path is."""
+        given = self.given_path
+        return os.path.join(given, "data.mdb") if self.subdir else given
+
+    @property
+    def lock_name(self) -> str:
+        """The path of the lock file for messages."""
+        given = self.given_path
+        return os.path.join(given, "lock.mdb") if self.subdir else given + "-lock"
+
     def replaced(self, **fields: object) -> Options:
         """These options with other values for some."""
         return Options({**self.__dict__, **fields})

@@ -31,6 +31,7 @@ from .._base.buffers import freeze_bytes
 from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.public_names import directory
+from .._base.words import counted
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
@@ -224,7 +225,11 @@ class WriterProcess:
         """
         self._check()
         self._refuse_to_wait_for_itself("flush")
-        links.flush(self._address, Deadline(timeout))
+        try:
+            links.flush(self._address, Deadline(timeout))
+        except links.LateError:
+            waited = counted(timeout or 0, "second")
+            raise refusal("writes not committed in time", self._path, waited) from None
 
     def _send(self, *message: object) -> None:
         self._check()
