@@ -8,11 +8,10 @@ number.  The rules for its position are C that both cores call (``_native/positi
 from __future__ import annotations
 
 import itertools
-import operator
 from typing import Any
 
-from .._base.integers import integer
 from .._base.flags import put_flags
+from .._base.integers import integer
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from . import transaction

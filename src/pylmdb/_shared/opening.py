@@ -12,6 +12,7 @@ import errno
 import os
 
 from .._base.owners import Descriptor
+from .._base.words import counted
 from .._core_rules.failures import damage
 from .._typing import TYPE_CHECKING
 from ..errors import (
@@ -373,7 +374,7 @@ def cut_short(options: Options, engine: Engine) -> Error | None:
     )
     if sizes is None or sizes[0] >= sizes[1]:
         return None
-    problem = "was cut short: it has {} bytes of {}".format(*sizes)
+    problem = f"was cut short: it has {counted(sizes[0], 'byte')} of {sizes[1]}"
     return _damaged_file(options, engine, problem)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.integers import integer
 from .._base.numpy import np
+from .._base.words import counted
 from .._core_rules.failures import database_error
 from ..errors import InvalidParameterError, NotFoundError
 from . import keys as _array_keys
@@ -123,8 +124,8 @@ def _checked_out(
 def wrong_size(what: str, key: bytes, size: int, rows: Rows) -> InvalidParameterError:
     """Return the exception for a value that has another size than a row."""
     return InvalidParameterError(
-        f"{what}: the value of {key[:64]!r} has {size} bytes; dtype {rows.dtype} with shape"
-        f" {rows.shape} takes {rows.size}"
+        f"{what}: the value of {key[:64]!r} has {counted(size, 'byte')}; dtype {rows.dtype}"
+        f" with shape {rows.shape} takes {rows.size}"
     )
 
 

@@ -14,6 +14,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from .._base import words as _words
 from .._shared.output_files import output
 from ..errors import require_path
 
@@ -71,8 +72,8 @@ def print_error(args: argparse.Namespace, text: str) -> None:
 
 
 def counted(count: int, what: str = "record") -> str:
-    """Return a number and what it counts, which is in the plural unless it is one."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    """Return a number, with separators, and what it counts."""
+    return _words.counted(count, what, ",")
 
 
 def print_result(args: argparse.Namespace, text: str, **fields: object) -> None:

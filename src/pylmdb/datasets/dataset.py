@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
+from .._base.words import counted
 from .._typing import Generic, SampleT
 from ..arrays.gather import row_form
 from ..errors import InvalidParameterError, NotFoundError
@@ -168,8 +169,8 @@ class Dataset(Generic[SampleT]):
             )
         if form is None and shape != ():
             raise InvalidParameterError(f"shape is {shape!r}, but there is no dtype; give both")
-        if max_open < 1:
         max_open = integer("max_open", max_open)
+        if max_open < 1:
             raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
         options = Options(layout, db, bool(readahead), bool(lock), max_open, templates)
         self._shards = Shards(find_environments(path), options)
@@ -212,7 +213,7 @@ class Dataset(Generic[SampleT]):
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise TypeError(
                 f"an index of shape {array.shape} and dtype {array.dtype} is not accepted; give"
-                f" integers in one dimension, or {len(self)} bools"
+                f" integers in one dimension, or {counted(len(self), 'bool')}"
             )
         count = len(self)
         bad = (array < -count) | (array >= count)
@@ -222,7 +223,9 @@ class Dataset(Generic[SampleT]):
         return np.where(array < 0, array + count, array)
 
     def _no_sample(self, number: object) -> IndexError:
-        return IndexError(f"there are {len(self)} samples; sample {number} does not exist")
+        return IndexError(
+            f"there are {counted(len(self), 'sample')}; sample {number} does not exist"
+        )
 
     def split(self, rank: int, world: int) -> Self:
         """Return the part of one of several workers: every ``world``-th sample.
@@ -405,5 +408,5 @@ class Dataset(Generic[SampleT]):
 
     def __repr__(self) -> str:
         paths = self._shards.paths
-        where = repr(paths[0]) if len(paths) == 1 else f"{len(paths)} shards"
-        return f"<pylmdb.datasets.Dataset {where} {len(self)} samples>"
+        where = repr(paths[0]) if len(paths) == 1 else counted(len(paths), "shard")
+        return f"<pylmdb.datasets.Dataset {where} {counted(len(self), 'sample')}>"

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._base.integers import integer
+from .._base.words import counted
 from ..errors import InvalidParameterError, require_path
 from ._image_reader import ImageReader
 from ._prefetch import map_in_order
@@ -135,8 +136,8 @@ def from_images(
     """
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
-    kind = layout_of(layout)
     threads = integer("threads", threads)
+    kind = layout_of(layout)
     files = [*items]
     if not files:
         raise InvalidParameterError("from_images: items has no images")
@@ -208,8 +209,8 @@ def _open_writers(
     counts = [*map(len, writers)]
     if not resume and len({*counts}) > 1:
         raise InvalidParameterError(
-            f"{os.fspath(paths[0])!r} has {counts[0]} samples, and {os.fspath(paths[1])!r}"
-            f" {counts[1]}; to extend them they must have the same number",
+            f"{os.fspath(paths[0])!r} has {counted(counts[0], 'sample')}, and"
+            f" {os.fspath(paths[1])!r} {counts[1]}; to extend them they must have the same number",
             hint="resume=True continues two files that a killed process has left",
         )
     return writers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
+from .._base.words import counted
 from .._typing import BatchT, Generic, overload
 from ..errors import ForkedError, InvalidParameterError
 from ._collating import CollatedBatches, Failed, choose_batches
@@ -295,8 +296,8 @@ class Loader(Generic[BatchT]):
         epoch, batch = self._at
         count = "endless" if self._repeat else len(self)
         return (
-            f"<pylmdb.datasets.Loader {count} batches of {self._batch_size}, epoch {epoch},"
-            f" batch {batch}, of {self._dataset!r}>"
+            f"<pylmdb.datasets.Loader {counted(count, 'batch')} of {self._batch_size}, epoch"
+            f" {epoch}, batch {batch}, of {self._dataset!r}>"
         )
 
     # -- position ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ from .._base.integers import BYTES, integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._base.owners import Owner
+from .._base.words import counted
 from .._shared.output_files import check_output, output
 from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
@@ -79,8 +80,8 @@ def from_npz(
     :raises InvalidParameterError: it is not such an archive; it has no array of that name; the
         numbers of rows and labels differ; a sample is larger than ``max_sample``.
     """
-    require_path("from_npz", source)
     max_sample = integer("max_sample", max_sample, BYTES)
+    require_path("from_npz", source)
     try:
         with zipfile.ZipFile(source) as archive:
             if data is not None:
@@ -284,7 +285,8 @@ def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None
         form = _npy.form_of(memoryview(start))
         if form.header + form.size > size:
             raise InvalidParameterError(
-                f"its header asks for {form.size} bytes of data; {size - form.header} follow"
+                f"its header asks for {counted(form.size, 'byte')} of data;"
+                f" {size - form.header} follow"
             )
         if not form.size:
             return np.zeros(form.shape, form.dtype)

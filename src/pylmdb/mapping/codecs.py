@@ -14,6 +14,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.integers import integer
+from .._base.words import counted
 from ..errors import InvalidParameterError, unknown_word
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _encode_unsigned(value: object) -> bytes:
 def _decode_unsigned(data: bytes) -> int:
     if len(data) != 8:
         raise InvalidParameterError(
-            f"key {data!r} is not an integer: it has {len(data)} bytes, not 8"
+            f"key {data!r} is not an integer: it has {counted(len(data), 'byte')}, not 8"
         )
     number: int = _WORD.unpack(data)[0]
     return number

@@ -136,7 +136,7 @@ class Loading:
                 section.name = database
             written += self.records(section, TextRecords(self.engine, section.encoding, True))
         if not lines.number:
-            raise lines.error("the dump is empty")
+            raise lines.error("the text is empty; give what dump() or mdb_dump has written")
         return written
 
     def plain(self, database: bytes | None) -> int:
