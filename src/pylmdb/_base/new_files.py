@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from .fsync import flush, fsync_path
 from .owners import Descriptor, Owner
+from .temporary_names import DIGITS, INFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-_INFIX, _RANDOM_BYTES = b".tmp-", 8
 # bytes of the final name that are kept, so that the temporary one is not too long on any system
 _LONGEST = 200
 _DATA = b"/data.mdb"
@@ -45,7 +45,7 @@ def temporary_name(place: bytes) -> bytes:
     """
     prefix = _prefix(place)
     _remove_leftovers(prefix)
-    return prefix + os.urandom(_RANDOM_BYTES).hex().encode()
+    return prefix + os.urandom(DIGITS // 2).hex().encode()
 
 
 class Temporary(Owner):
@@ -258,12 +258,12 @@ def modes_of_copy(sources: Iterable[tuple[bytes, bool]], subdir: bool) -> tuple[
 
 def _prefix(place: bytes) -> bytes:
     folder, name = os.path.split(place)
-    return os.path.join(folder, name[:_LONGEST] + _INFIX)
+    return os.path.join(folder, name[:_LONGEST] + INFIX)
 
 
 def _remove_leftovers(prefix: bytes) -> None:
     folder, start = os.path.split(prefix)
-    pattern = re.compile(re.escape(start) + rb"[0-9a-f]{%d}" % (2 * _RANDOM_BYTES))
+    pattern = re.compile(re.escape(start) + rb"[0-9a-f]{%d}" % DIGITS)
     with suppress(OSError):
         for name in os.listdir(folder or b"."):
             if pattern.fullmatch(name):
