@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -28,6 +29,8 @@ from .temporary_names import DIGITS, INFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Buffer
 
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -72,7 +75,8 @@ class Temporary(Owner):
 
         :param mode: its permissions; the umask applies.
         """
-        with _errors_name(self._place):
+        with errors_name(self._place):
+            _try_name(self._place)
             return _make(self._file, self.name, mode)
 
     def make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
@@ -81,7 +85,8 @@ class Temporary(Owner):
         :param modes: the permissions of file and directory; None for the usual ones.
         :return: the file's descriptor, which has the lock.
         """
-        with _errors_name(self._place):
+        with errors_name(self._place):
+            _try_name(self._place)
             return self._make_environment(subdir, modes)
 
     def _make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
@@ -117,8 +122,15 @@ class Temporary(Owner):
         self._file.end()
 
 
+def _try_name(place: bytes) -> None:
+    """Raise OSError if a file cannot have a name: it can be too long although the temporary one
+    is not."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(place)
+
+
 @contextmanager
-def _errors_name(place: bytes) -> Iterator[None]:
+def errors_name(place: bytes) -> Iterator[None]:
     """A ``with`` block whose errors of the system name a file by its final name, which the user
     knows, and not by its temporary one."""
     try:
@@ -149,7 +161,7 @@ def put_in_place(
     if mode is not None:
         set_mode(fd, mode)
     flush(fd)
-    with _errors_name(place):
+    with errors_name(place):
         (os.replace if replace else rename_no_replace)(name, place)
     fsync_path(os.path.dirname(os.path.abspath(place)))
 
@@ -178,6 +190,25 @@ def remove(name: bytes) -> None:
             os.unlink(path)
 
 
+class NamedFile(io.FileIO):
+    """A file whose errors of ``write()`` name it by its final name.
+
+    :param file: a path or a descriptor.
+    :param place: the final name.
+    """
+
+    def __init__(
+        self, file: str | bytes | int, mode: str, place: bytes, closefd: bool = True
+    ) -> None:
+        super().__init__(file, mode, closefd)
+        self._place = place
+
+    def write(self, data: Buffer, /) -> int:
+        """Write some of the bytes; returns how many."""
+        with errors_name(self._place):
+            return super().write(data)
+
+
 @contextmanager
 def replacing(
     path: Path, refusal: Exception | None = None, mode: int | None = None
@@ -197,7 +228,7 @@ def replacing(
     new = Temporary(place)
     with new, new:
         fd = new.make(0o666 if mode is None else 0o600)
-        with open(fd, "w+b", closefd=False) as file:
+        with io.BufferedRandom(NamedFile(fd, "w+b", place, closefd=False)) as file:
             yield file
             file.flush()
             try:

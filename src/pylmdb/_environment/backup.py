@@ -19,7 +19,15 @@ from operator import ne
 from typing import TYPE_CHECKING, Any
 
 from .._base.progress import Reporter
-from ..errors import BusyError, CorruptedError, Error, InvalidParameterError, error
+from .._shared.output_files import shown
+from ..errors import (
+    BusyError,
+    CorruptedError,
+    Error,
+    InvalidParameterError,
+    error,
+    system_reason,
+)
 from .backup_destination import Limit, open_destination
 from .backup_file import (
     BackupWriter,
@@ -64,7 +72,7 @@ def backup(
         raise ValueError(f"backup: compression must be None or 'zstd', not {compression!r}")
     limit = Limit(max_seconds, env._options.given_path)
     shared = env._use()
-    with disk_errors("backup"), ExitStack() as stack:
+    with disk_errors("backup", dest), ExitStack() as stack:
         previous = None if since is None else stack.enter_context(reading("backup", since))
         file, path = open_destination(stack, env, dest, previous, overwrite, limit)
         with env.begin() as txn, _kept_snapshot(env, txn):
@@ -99,15 +107,20 @@ def _kept_snapshot(env: Environment, txn: Transaction[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors(operation: str) -> Iterator[None]:
-    """A ``with`` block in which an error of the disk becomes a DiskError."""
+def disk_errors(operation: str, file: object) -> Iterator[None]:
+    """A ``with`` block in which an error of the disk becomes a DiskError.
+
+    :param file: what is written, for the message: a path, a descriptor or another object.
+    """
     try:
         yield
     except OSError as failure:
         if isinstance(failure, Error) or failure.errno not in _DISK_ERRORS:
             raise
-        problem = f"{operation}: the file could not be written"
-        raise error(operation, failure.errno or errno.EIO, problem=problem) from failure
+        name = shown(file) if isinstance(file, (str, bytes, os.PathLike, int)) else "the file"
+        reason, hint = system_reason(failure.errno)
+        problem = f"{operation}: {name} cannot be written: {reason}"
+        raise error(operation, failure.errno or errno.EIO, hint, problem) from failure
 
 
 class _Snapshot:

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
-from ..errors import InvalidError, InvalidParameterError, require_path
+from ..errors import InvalidError, InvalidParameterError, open_to_read, require_path
 from .backup_file import MAGIC, Backup, BackupReader
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _open_path(stack: ExitStack, operation: str, path: str) -> BackupReader:
             f"{operation}: {path!r} is not a regular file",
             hint="give a file that backup() has written",
         )
-    file = stack.enter_context(open(path, "rb", opener=_open_at_once))  # noqa: SIM115
+    file = stack.enter_context(open_to_read(operation, path, _open_at_once))
     return BackupReader(operation, file, path, os.path.abspath(path))
 
 

@@ -25,6 +25,8 @@ from ..errors import (
     LockFileError,
     error,
     path_error,
+    refused_path,
+    system_reason,
 )
 
 if TYPE_CHECKING:
@@ -106,10 +108,11 @@ def no_files(name: str, problem: str, hint: str = "") -> Error:
 def _denied(options: Options, code: int) -> Error:
     name = options.data_name
     if code not in _DENIED:
-        return _refused(name, code, "cannot be opened")
+        return refused_path("open", name, code)
+    hint = system_reason(code)[1]
     if options.readonly:
-        return _refused(name, code, "cannot be opened: this process has no permission to read it")
-    hint = ""
+        problem = "cannot be opened: this process has no permission to read it"
+        return _refused(name, code, problem, hint)
     if os.access(options.data_path, os.R_OK):
         hint = "readonly=True opens it for reading"
     problem = "cannot be opened: this process has no permission to write it"
@@ -125,10 +128,10 @@ def _check_missing(options: Options, code: int) -> None:
     """Raise if the data file does not exist and cannot be created."""
     path, given = options.path, options.given_path
     if code not in (errno.ENOENT, errno.ENOTDIR):
-        problem = "cannot be opened"
-        if code in _DENIED:
-            problem += ": this process has no permission to search a directory of the path"
-        raise _refused(given, code, problem)
+        if code not in _DENIED:
+            raise refused_path("open", given, code)
+        problem = "this process has no permission to search a directory of the path"
+        raise _refused(given, code, f"cannot be opened: {problem}", system_reason(code)[1])
     if os.path.isdir(path if options.subdir else os.path.dirname(path)):
         if options.readonly:
             raise no_files(
@@ -206,9 +209,8 @@ class OpenAttempt:
         except OSError as failure:
             if isinstance(failure, FileNotFoundError):
                 raise no_parent(options.given_path, options.path) from None
-            raise OSError(
-                failure.errno, os.strerror(failure.errno or 0), options.given_path
-            ) from None
+            code = failure.errno or errno.EIO
+            raise refused_path("open", options.given_path, code, "created") from None
         self._made_directory = True
 
     def open(self, env: CData, flags: int, mode: int) -> int:

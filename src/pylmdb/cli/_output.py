@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import words as _words
 from .._shared.output_files import output
-from ..errors import require_path
+from ..errors import open_to_read
 
 if TYPE_CHECKING:
     import argparse
@@ -142,8 +142,7 @@ def binary_input(args: argparse.Namespace, path: str | None) -> Iterator[BinaryI
     if path is None or path == "-":
         yield sys.stdin.buffer
     else:
-        require_path(args.command, path)
-        with open(path, "rb") as file:
+        with open_to_read(args.command, path) as file:
             yield file
 
 

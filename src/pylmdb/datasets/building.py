@@ -29,7 +29,7 @@ from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
 from .._base.progress import Reporter
 from ..environment import Environment
-from ..errors import InvalidParameterError, KeyExistsError, path_error
+from ..errors import Explained, InvalidParameterError, KeyExistsError, path_error
 from ..tools.destination import NewFile
 from ..tools.merging import merge as merge_shards
 
@@ -128,7 +128,8 @@ def build(
     new_file = NewFile(lib_version, page_size, bool(checksums))
     folder = _ShardFolder(path, scratch)
     with folder, folder:
-        folder.make()
+        with Explained("build", path, "created"):
+            folder.make()
         jobs = {
             os.path.join(folder.path, _SHARD % i): (func, part, folder.scratch, new_file)
             for i, part in enumerate(parts)

@@ -14,7 +14,7 @@ from .._base.numpy import np
 from .._shared.output_files import output
 from ..arrays.npy import check_extent
 from ..environment import Environment
-from ..errors import InvalidParameterError, NotFoundError, require_path
+from ..errors import InvalidParameterError, NotFoundError, open_to_read
 from ._exporting import Exported, as_array, check_like, key_text, label_array
 from ._npz import MAX_SAMPLE, check_plausible, check_size
 from ._signatures import WriterOptions, accepts, nothing_in
@@ -88,7 +88,7 @@ def from_hdf5(
     """
     max_sample = integer("max_sample", max_sample, BYTES)
     h5py = _h5py()
-    require_path("from_hdf5", source)
+    open_to_read("from_hdf5", source).close()  # h5py names no file
     try:
         file = h5py.File(source, "r")
     except OSError as problem:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from contextlib import ExitStack, closing
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._base.integers import integer
 from .._base.words import counted
-from ..errors import InvalidParameterError, require_path
+from ..errors import InvalidParameterError, open_to_read, require_path
 from ._image_reader import ImageReader
 from ._prefetch import map_in_order
 from ._signatures import PackOptions, WriterOptions, accepts, nothing_in
@@ -327,8 +328,10 @@ def from_image_list(
         split = _two_paths if images else _ocr_line
     folder = os.fspath(root)
     items = []
-    require_path("from_image_list", list_file)
-    with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
+    with (
+        open_to_read("from_image_list", list_file) as file,
+        io.TextIOWrapper(file, "utf-8", "surrogateescape") as lines,
+    ):
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:

@@ -16,7 +16,7 @@ from .._base.words import counted
 from .._shared.output_files import check_output, output
 from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
-from ..errors import InvalidParameterError, require_path
+from ..errors import InvalidParameterError, open_to_read
 from ._exporting import Exported, as_array, key_text, label_array
 from ._npz import MALFORMED, MAX_SAMPLE, Member, array_names
 from ._signatures import WriterOptions, accepts, nothing_in
@@ -81,9 +81,8 @@ def from_npz(
         numbers of rows and labels differ; a sample is larger than ``max_sample``.
     """
     max_sample = integer("max_sample", max_sample, BYTES)
-    require_path("from_npz", source)
     try:
-        with zipfile.ZipFile(source) as archive:
+        with open_to_read("from_npz", source) as file, zipfile.ZipFile(file) as archive:
             if data is not None:
                 found = None if labels is None else Member(archive, labels, max_sample)
                 rows = Member(archive, data, max_sample)
@@ -274,11 +273,10 @@ def from_memmap(
 
 def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None) -> NDArray[Any]:
     name = os.fspath(source)
-    require_path("from_memmap", name)
     try:
-        if dtype is not None:
-            return np.memmap(name, dtype, "r", 0, shape)
-        with open(name, "rb") as file:
+        with open_to_read("from_memmap", name) as file:
+            if dtype is not None:
+                return np.memmap(file, dtype, "r", 0, shape)
             start, size = file.read(_npy.MAX_HEADER), os.fstat(file.fileno()).st_size
         if start.startswith(b"PK"):
             raise InvalidParameterError("it is an archive; from_npz() reads it")

@@ -13,7 +13,7 @@ from .._base.owners import enter
 from .._base.progress import Reporter
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
-from ..errors import require_path
+from ..errors import open_to_read
 from .destination import Destination, NewFile
 from .dump_text import Lines, Section, TextRecords
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
@@ -90,8 +90,7 @@ def load(
     with ExitStack() as stack:
         source: Any = file
         if not hasattr(source, "read"):
-            require_path("load", source)
-            source = stack.enter_context(open(os.fspath(source), "rb"))
+            source = stack.enter_context(open_to_read("load", source))
         lines = Lines(source, _BATCH_SIZE)
         new_file = NewFile(lib_version, page_size, bool(checksums))
         target = enter(stack, Destination(dest, subdir, new_file, _MAX_DATABASES))

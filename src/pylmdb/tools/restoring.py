@@ -32,6 +32,7 @@ from ..environment import Environment
 from ..errors import (
     CorruptedError,
     Error,
+    Explained,
     InvalidError,
     InvalidParameterError,
     VersionMismatchError,
@@ -97,7 +98,7 @@ def restore(
     :raises DiskError: the disk is full or has failed.
     """
     sources = _listed(backups)
-    with disk_errors("restore"), ExitStack() as stack:
+    with disk_errors("restore", path), ExitStack() as stack:
         target = enter(stack, _Target(path, bool(subdir), bool(overwrite)))
         target.check()
         readers = [stack.enter_context(reading("restore", each, target.folder)) for each in sources]
@@ -330,6 +331,10 @@ class _Target(Temporary):
 
     def open(self, stack: ExitStack, readers: Sequence[BackupReader]) -> int:
         """Create the file, and return its descriptor."""
+        with Explained("restore", self._given, "created", self._path):
+            return self._make(stack, readers)
+
+    def _make(self, stack: ExitStack, readers: Sequence[BackupReader]) -> int:
         if not is_new(self._given):
             self._env = env = stack.enter_context(self._existing(readers[0].info))
             refuse_others(env, "restore")
