@@ -10,6 +10,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
+from .._base.waiting_input import waiting_input
 from ..errors import InvalidError, InvalidParameterError, open_to_read, require_path
 from .backup_file import MAGIC, Backup, BackupReader
 
@@ -98,7 +99,7 @@ def _open_file(
                 hint="write it to a file first",
             )
         copy = stack.enter_context(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
-        shutil.copyfileobj(file, copy, 1 << 20)
+        shutil.copyfileobj(waiting_input(file), copy, 1 << 20)
         copy.seek(0)
         file = cast("BinaryIO", copy)
     return BackupReader(operation, file, name if isinstance(name, str) else "file", None)

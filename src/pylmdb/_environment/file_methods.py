@@ -191,7 +191,8 @@ class EnvironmentFiles:
         False
 
         :param dest: the path of a new file, which appears when it is complete and on disk; a file
-            opened for binary writing; or a descriptor that is open for writing.  A pipe will do.
+            opened for binary writing; or a descriptor that is open for writing.  A pipe will do;
+            opening the path of a named one waits until another process reads it.
         :param since: the earlier backup: its path, its :class:`Backup`, or the file opened for
             binary reading.  None for a full backup.
         :param compression: ``"zstd"`` to compress pages, with Python 3.14 or the package

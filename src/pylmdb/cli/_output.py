@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .._base import words as _words
+from .._base.waiting_input import waiting_input
 from .._shared.output_files import output
 from ..errors import open_to_read
 
@@ -140,7 +141,7 @@ def text_output(
 def binary_input(args: argparse.Namespace, path: str | None) -> Iterator[BinaryIO]:
     """Open a file to read; None and "-" are standard input."""
     if path is None or path == "-":
-        yield sys.stdin.buffer
+        yield waiting_input(sys.stdin.buffer)
     else:
         with open_to_read(args.command, path) as file:
             yield file

@@ -11,6 +11,7 @@ from .._base.flags import put_flags
 from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._base.progress import Reporter
+from .._base.waiting_input import waiting_input
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
 from ..errors import open_to_read
@@ -60,7 +61,8 @@ def load(
     >>> pylmdb.dump("fruit", "text"), pylmdb.load("text", "copy")
     (1, 1)
 
-    :param file: a path, or a file opened for binary reading.
+    :param file: a path, or a file opened for binary reading, which may be a non-blocking pipe.
+        Opening the path of a named pipe waits until another process writes to it.
     :param dest: a path or an open Environment.  A new environment gets its name when it is
         complete.  Into an existing one everything is written in one transaction.
     :param database: the database for sections without a name; None for the main one.
@@ -91,6 +93,8 @@ def load(
         source: Any = file
         if not hasattr(source, "read"):
             source = stack.enter_context(open_to_read("load", source))
+        else:
+            source = waiting_input(source)
         lines = Lines(source, _BATCH_SIZE)
         new_file = NewFile(lib_version, page_size, bool(checksums))
         target = enter(stack, Destination(dest, subdir, new_file, _MAX_DATABASES))

@@ -76,8 +76,8 @@ def restore(
     True
 
     :param backups: the full backup and then its increments, in their order: each a path, a
-        :class:`Backup`, or a file opened for binary reading, which may be a pipe.  One full backup
-        can be given alone.
+        :class:`Backup`, or a file opened for binary reading, which may be a pipe, also a
+        non-blocking one.  One full backup can be given alone.
     :param path: a path that does not exist, or a directory without ``data.mdb``.
     :param until: restore the newest of the backups up to this transaction (int) or time
         (datetime; without a time zone it is local time).  None for all.  The states between two
