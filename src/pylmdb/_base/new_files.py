@@ -75,7 +75,7 @@ class Temporary(Owner):
 
         :param mode: its permissions; the umask applies.
         """
-        with errors_name(self._place):
+        with _errors_name(self._place):
             _try_name(self._place)
             return _make(self._file, self.name, mode)
 
@@ -85,7 +85,7 @@ class Temporary(Owner):
         :param modes: the permissions of file and directory; None for the usual ones.
         :return: the file's descriptor, which has the lock.
         """
-        with errors_name(self._place):
+        with _errors_name(self._place):
             _try_name(self._place)
             return self._make_environment(subdir, modes)
 
@@ -130,7 +130,7 @@ def _try_name(place: bytes) -> None:
 
 
 @contextmanager
-def errors_name(place: bytes) -> Iterator[None]:
+def _errors_name(place: bytes) -> Iterator[None]:
     """A ``with`` block whose errors of the system name a file by its final name, which the user
     knows, and not by its temporary one."""
     try:
@@ -161,7 +161,7 @@ def put_in_place(
     if mode is not None:
         set_mode(fd, mode)
     flush(fd)
-    with errors_name(place):
+    with _errors_name(place):
         (os.replace if replace else rename_no_replace)(name, place)
     fsync_path(os.path.dirname(os.path.abspath(place)))
 
@@ -205,7 +205,7 @@ class NamedFile(io.FileIO):
 
     def write(self, data: Buffer, /) -> int:
         """Write some of the bytes; returns how many."""
-        with errors_name(self._place):
+        with _errors_name(self._place):
             return super().write(data)
 
 

@@ -270,6 +270,8 @@ def is_new(dest: Source) -> bool:
         if failure.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise refused_path("open", path, failure.errno) from failure
         return True
+    except ValueError:  # it has a NUL, which opening refuses
+        return True
     return False
 
 
