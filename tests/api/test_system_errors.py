@@ -12,7 +12,7 @@ import pytest
 
 import pylmdb
 from pylmdb import datasets
-from pylmdb.errors import Explained
+from pylmdb._core_rules.system_errors import Explained
 
 LONG = "x" * 300
 REASON = (

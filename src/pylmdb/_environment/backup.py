@@ -19,15 +19,9 @@ from operator import ne
 from typing import TYPE_CHECKING, Any
 
 from .._base.progress import Reporter
+from .._core_rules.system_errors import system_reason
 from .._shared.output_files import shown
-from ..errors import (
-    BusyError,
-    CorruptedError,
-    Error,
-    InvalidParameterError,
-    error,
-    system_reason,
-)
+from ..errors import BusyError, CorruptedError, Error, InvalidParameterError, error
 from .backup_destination import Limit, open_destination
 from .backup_file import (
     BackupWriter,

@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
 from .._base.waiting_input import waiting_input
-from ..errors import InvalidError, InvalidParameterError, open_to_read, require_path
+from .._core_rules.system_errors import open_to_read, require_path
+from ..errors import InvalidError, InvalidParameterError
 from .backup_file import MAGIC, Backup, BackupReader
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import flush, fsync_path
 from .._base.owners import Descriptor, Owner
 from .._core_rules.failures import read_error
+from .._core_rules.system_errors import refused_path, system_reason
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
-from ..errors import Error, error, path_error, refused_path, system_reason
+from ..errors import Error, error, path_error
 from . import catalog as _catalog
 
 if TYPE_CHECKING:

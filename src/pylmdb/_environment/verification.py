@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _engine, _registry
 from .._base.owners import Descriptor
+from .._core_rules.system_errors import Explained, require_path
 from .._shared.opening import EMPTY
-from ..errors import CorruptedError, Explained, InvalidError, error, require_path
+from ..errors import CorruptedError, InvalidError, error
 from .report import CheckedDatabase, Finding, Report
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import os
 from .._base.owners import Descriptor
 from .._base.words import counted
 from .._core_rules.failures import damage
+from .._core_rules.system_errors import refused_path, system_reason
 from .._typing import TYPE_CHECKING
 from ..errors import (
     DAMAGED_HINT,
@@ -25,8 +26,6 @@ from ..errors import (
     LockFileError,
     error,
     path_error,
-    refused_path,
-    system_reason,
 )
 
 if TYPE_CHECKING:

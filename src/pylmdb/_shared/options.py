@@ -8,8 +8,9 @@ import os
 import stat
 
 from .._base.integers import BYTES, PAGE_BYTES, integer
+from .._core_rules.system_errors import require_path
 from .._typing import TYPE_CHECKING
-from ..errors import error, require_path
+from ..errors import error
 
 if TYPE_CHECKING:
     from os import PathLike

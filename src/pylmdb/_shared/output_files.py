@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from .._base.new_files import NamedFile, replacing
-from ..errors import Explained, path_error
+from .._core_rules.system_errors import Explained
+from ..errors import path_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,9 @@ import os
 from itertools import starmap
 
 from .._base.owners import Owner
+from .._core_rules.system_errors import Explained
 from .._typing import TYPE_CHECKING
-from ..errors import Explained, path_error
+from ..errors import path_error
 from .opening import no_files
 
 if TYPE_CHECKING:

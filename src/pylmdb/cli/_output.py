@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._base import words as _words
 from .._base.waiting_input import waiting_input
+from .._core_rules.system_errors import open_to_read
 from .._shared.output_files import output
-from ..errors import open_to_read
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import Error, system_reason
+from .._core_rules.system_errors import system_reason
+from ..errors import Error
 from ._output import print_error
 from ._wording import as_typed
 

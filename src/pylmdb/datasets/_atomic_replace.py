@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, leads_to, put_in_place, set_mode
 from .._base.owners import Owner
+from .._core_rules.system_errors import Explained
 from .._shared.opening import no_parent
-from ..errors import Explained
 
 if TYPE_CHECKING:
     from .._shared.options import Options

@@ -28,8 +28,9 @@ from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
 from .._base.progress import Reporter
+from .._core_rules.system_errors import Explained
 from ..environment import Environment
-from ..errors import Explained, InvalidParameterError, KeyExistsError, path_error
+from ..errors import InvalidParameterError, KeyExistsError, path_error
 from ..tools.destination import NewFile
 from ..tools.merging import merge as merge_shards
 

@@ -11,10 +11,11 @@ from .. import arrays
 from .._base.integers import BYTES, integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
+from .._core_rules.system_errors import open_to_read
 from .._shared.output_files import output
 from ..arrays.npy import check_extent
 from ..environment import Environment
-from ..errors import InvalidParameterError, NotFoundError, open_to_read
+from ..errors import InvalidParameterError, NotFoundError
 from ._exporting import Exported, as_array, check_like, key_text, label_array
 from ._npz import MAX_SAMPLE, check_plausible, check_size
 from ._signatures import WriterOptions, accepts, nothing_in

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from .._base.keywords import explains_keywords
 from .._base.new_files import NamedFile
 from .._base.numpy import np
-from ..errors import Explained, InvalidParameterError, path_error
+from .._core_rules.system_errors import Explained
+from ..errors import InvalidParameterError, path_error
 from ._exporting import Exported
 from ._images import encode_png, extension_of
 from ._signatures import WriterOptions, accepts

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._base.integers import integer
 from .._base.words import counted
-from ..errors import InvalidParameterError, open_to_read, require_path
+from .._core_rules.system_errors import open_to_read, require_path
+from ..errors import InvalidParameterError
 from ._image_reader import ImageReader
 from ._prefetch import map_in_order
 from ._signatures import PackOptions, WriterOptions, accepts, nothing_in

@@ -13,10 +13,11 @@ from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._base.owners import Owner
 from .._base.words import counted
+from .._core_rules.system_errors import open_to_read
 from .._shared.output_files import check_output, output
 from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
-from ..errors import InvalidParameterError, open_to_read
+from ..errors import InvalidParameterError
 from ._exporting import Exported, as_array, key_text, label_array
 from ._npz import MALFORMED, MAX_SAMPLE, Member, array_names
 from ._signatures import WriterOptions, accepts, nothing_in

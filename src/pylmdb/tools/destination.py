@@ -19,11 +19,12 @@ from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, modes_of_copy, rename_no_replace
 from .._base.owners import Owner
 from .._core_rules.database_flags import flag_words, words_of
+from .._core_rules.system_errors import Explained, refused_path
 from .._environment import catalog as _catalog
 from .._shared.opening import no_parent
 from .._shared.options import nearest_page_size, refuse_empty_path
 from ..environment import Environment
-from ..errors import Error, Explained, IncompatibleError, error, refused_path
+from ..errors import Error, IncompatibleError, error
 from .sources import data_path, room_for
 
 if TYPE_CHECKING:

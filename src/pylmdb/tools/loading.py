@@ -13,8 +13,8 @@ from .._base.owners import enter
 from .._base.progress import Reporter
 from .._base.waiting_input import waiting_input
 from .._core_rules.failures import database_error
+from .._core_rules.system_errors import open_to_read
 from .._environment import catalog as _catalog
-from ..errors import open_to_read
 from .destination import Destination, NewFile
 from .dump_text import Lines, Section, TextRecords
 from .sorting import BATCH_MEMORY, Sorting, parse_memory

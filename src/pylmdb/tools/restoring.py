@@ -23,6 +23,7 @@ from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, modes_of_copy
 from .._base.owners import enter
 from .._base.progress import Reporter
+from .._core_rules.system_errors import Explained
 from .._environment.backup import disk_errors
 from .._environment.backup_file import Backup, Table
 from .._environment.backup_source import is_backup_file, is_backup_source, reading
@@ -32,7 +33,6 @@ from ..environment import Environment
 from ..errors import (
     CorruptedError,
     Error,
-    Explained,
     InvalidError,
     InvalidParameterError,
     VersionMismatchError,
