@@ -113,6 +113,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     :raises VersionMismatchError: its format is not known.
     :raises LockFileError: the process has no permission to write or create the lock file.
     :raises FileSystemError: the file system does not support locks or memory maps.
+    :raises PathError: the system refuses the path, for example because a name in it is too long.
     :raises Error: it cannot be opened; ``code`` is the system's error number.
 
     ``mdb_env_open``.

@@ -7,10 +7,11 @@ code detected the failure; ``reason``, what that number means; ``problem``, what
 which value, if that is known; ``hint``, what to do.
 
 A class is a subclass of a builtin exception only where a handler of the builtin one is right for
-it, too.  :class:`DiskError`, :class:`ReadonlyError` and :class:`FileSystemError` are an
-:class:`OSError` whose ``errno`` is set.  :class:`PathNotFoundError` is a FileNotFoundError, and
-:class:`PathExistsError` a FileExistsError.  :class:`LockTimeoutError` is a :class:`TimeoutError`,
-:class:`MemoryError` the builtin one, and :class:`InvalidParameterError` a :class:`ValueError`.
+it, too.  :class:`DiskError`, :class:`ReadonlyError`, :class:`FileSystemError` and
+:class:`PathError` are an :class:`OSError` whose ``errno`` is set.
+:class:`PathNotFoundError` is a FileNotFoundError, and :class:`PathExistsError` a FileExistsError.
+:class:`LockTimeoutError` is a :class:`TimeoutError`, :class:`MemoryError` the builtin one, and
+:class:`InvalidParameterError` a :class:`ValueError`.
 A missing database is not a KeyError, and an ended object not a ValueError, because handlers for a
 program's own data must not hide them.
 """
@@ -295,6 +296,10 @@ class FileSystemError(Error, OSError):
     MDB_HINT = "put the files on another file system"
 
 
+class PathError(Error, OSError):
+    """The system refuses a path for another reason; see ``errno`` and ``filename``."""
+
+
 class InvalidParameterError(Error, ValueError):
     """An argument is not allowed here, or its object can no longer be used."""
 
@@ -545,23 +550,10 @@ def path_error(
     """
     name = os.fsdecode(path)
     what = f"{operation}: {name!r}"
-    failure = error(what, code, hint, f"{what} {problem}")
+    failure = error(what, code, hint, f"{what} {problem}", otherwise=PathError)
     if isinstance(failure, OSError):
         failure.filename = name
     return failure
-
-
-def require_path(operation: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
-    """Raise PathNotFoundError if there is nothing at a path that an operation reads.
-
-    If the system cannot tell, the operation finds out why.
-    """
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise path_error(operation, path, errno.ENOENT, "does not exist") from None
-    except OSError:
-        pass
 
 
 def unknown_word(

@@ -86,8 +86,13 @@ def test_a_task_that_would_wait_for_itself_is_refused_and_others_time_out(env, a
                     await wait
 
             async def other():
-                with pytest.raises(pylmdb.LockTimeoutError):
+                with pytest.raises(pylmdb.LockTimeoutError) as caught:
                     await aenv.begin(write=True, timeout=0.1)
+                assert str(caught.value) == (
+                    f"begin: the writer lock of {env.path()!r} was not free within 0.1 seconds"
+                    " (timeout=); another task of this process has it; end its write transaction,"
+                    " or wait longer"
+                )
 
             await asyncio.create_task(other())
             await txn.put(b"k", b"v")

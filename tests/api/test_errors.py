@@ -133,6 +133,7 @@ BUILTIN_BASES = {
     "ReadonlyError": OSError,
     "FileSystemError": OSError,
     "LockFileError": OSError,
+    "PathError": OSError,
     "PathExistsError": FileExistsError,
     "PathNotFoundError": FileNotFoundError,
     "InvalidParameterError": ValueError,

@@ -14,7 +14,10 @@ from test_readers import killed_reader
 
 import pylmdb
 import pylmdb.aio
+from pylmdb import datasets
 from pylmdb._base import log
+from pylmdb._base.new_files import temporary_name
+from pylmdb._base.temporary_names import is_temporary
 from pylmdb._core_rules import writer_gate
 from pylmdb._environment import reader_watch
 from pylmdb.tools import sources
@@ -193,6 +196,48 @@ def test_a_map_that_grows_in_place(env, env_path, handler, end):
         assert handler.texts(logging.INFO) == [
             f"{env_path}: the memory map has grown in place to {env.info()['map_size']} bytes"
         ]
+
+
+def test_an_environment_under_a_temporary_name_logs_nothing(tmp_path, handler, lib_version):
+    """Its user has never seen that name.  An existing destination grows under its own."""
+    records = [(b"%d" % i, bytes(1 << 20)) for i in range(40)]
+    with pylmdb.open(tmp_path / "source", lib_version=lib_version) as source:
+        with source.begin(write=True) as txn:
+            txn.cursor().putmulti(records)
+        assert "has grown in place" in handler.texts(logging.INFO)[0]
+        pylmdb.dump(source, tmp_path / "text")
+        pylmdb.convert(source, tmp_path / "converted")
+        pylmdb.merge([source], tmp_path / "merged", subdir=False)
+        source.copy(tmp_path / "copy", compact=True)
+    pylmdb.load(tmp_path / "text", tmp_path / "loaded")
+    pylmdb.bulk_load(tmp_path / "sorted", reversed(records), memory="8 MiB")
+    with datasets.Writer(tmp_path / "samples") as writer:
+        writer.append(bytes(1 << 20))
+    with datasets.Writer(tmp_path / "samples", exist="replace") as writer:
+        for _, value in records:
+            writer.append(value)
+    assert handler.texts(logging.INFO) == []
+    pylmdb.bulk_load(tmp_path / "samples", records, memory="8 MiB")
+    names = {text.partition(": ")[0] for text in handler.texts(logging.INFO)}
+    assert names == {str(tmp_path / "samples")}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        (b"/a/env.tmp-0123456789abcdef", True),
+        (b"/a/env/data.mdb.tmp-0123456789abcdef", True),
+        (b"/a/env.tmp-0123456789abcdef-shard", True),
+        (b"/a.tmp-0123456789abcdef/env", False),
+        (b"/a/env.tmp-0123456789abcdeg", False),
+        (b"/a/env.tmp-0123", False),
+        (b"/a.tmp-/0123456789abcdef", False),
+        (b"/a/env", False),
+    ],
+)
+def test_what_a_temporary_name_is(name, is_one):
+    assert is_temporary(name) == is_one
+    assert is_temporary(temporary_name(b"/nowhere/env"))
 
 
 def test_a_handler_that_fails_does_not_end_a_commit(env, handler, monkeypatch):

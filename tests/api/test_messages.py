@@ -438,6 +438,7 @@ def outcome(call, world):
         result = call(world)
     except Exception as raised:
         text = str(raised).replace(os.strerror(errno.EBUSY), "Device or resource busy")
+        text = text.replace(f"{world.folder}/", "")
         return f"{type(raised).__name__}: {re.sub('0x[0-9a-f]+', '0x', text)}", raised
     finally:
         world.clean()

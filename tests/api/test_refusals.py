@@ -143,13 +143,13 @@ def test_every_refusal_is_used():
 @pytest.mark.parametrize("name", REFUSALS)
 def test_every_refusal_can_be_raised(name):
     cls, text, hint, code = REFUSALS[name]
-    values = [int] * text.count("{")
+    values = [int] * (text + hint).count("{")
     made = refusal(name, *values)
     assert type(made) is cls
     assert text.split("{")[0] in str(made)
     assert "{" not in str(made)
     if isinstance(made, pylmdb.Error):
-        assert (made.hint, made.code) == (hint, code)
+        assert (made.hint, made.code) == (hint.format(*values), code)
         assert not code or type(errors.error("x", code)) is cls
     else:
         assert (hint, code) == ("", 0)

@@ -238,7 +238,7 @@ def test_a_waiting_task_can_be_cancelled(env):
 
 
 def test_commits_refuses_what_is_not_a_number(env):
-    with pytest.raises(TypeError, match=r"^commits: after must be the number .* not str"):
+    with pytest.raises(TypeError, match=r"^commits: after must be an integer, .* not str"):
         pylmdb.aio.wrap(env).commits("x")
 
 

@@ -158,9 +158,9 @@ def test_keys_and_names_in_messages_are_as_they_are_typed(made, tmp_path, monkey
         "pylmdb rename: there is a database 'tags' already; drop it first, or choose another name\n"
     )
     assert main(["verify", "fruit"]) == 0
-    assert "\n  database 'prices': 1 entries" in capsys.readouterr().out
+    assert "\n  database 'prices': 1 entry on 1 page" in capsys.readouterr().out
     assert main(["salvage", "fruit", "saved"]) == 0
-    assert "\n  database 'prices': 1 of 1 records" in capsys.readouterr().out
+    assert "\n  database 'prices': 1 of 1 record" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,7 @@ def test_columns_of_a_table(run, tmp_path):
     ("text", "options", "message"),
     [
         ("", [], "the CSV file is empty"),
-        ("a,b\n1\n", [], "line 2: the row has 1 cells, not 2"),
+        ("a,b\n1\n", [], "line 2: the row has 1 cell, not 2"),
         ("a,b\n1,2,3\n", [], "line 2: the row has 3 cells, not 2"),
         ("a,b\n1,2\n", ["--key", "c"], "exactly one column 'c'; its columns are a, b"),
         ("a,a,b\n1,2,3\n", [], "exactly one column 'a'; its columns are a, a, b"),
@@ -306,8 +306,10 @@ def test_tables_that_are_wrong(run, tmp_path, text, options, message):
 
 
 def test_bytes_that_are_not_utf_8(run, tmp_path):
-    (tmp_path / "t").write_bytes(b"a,b\n\xff,1\n")
-    assert "utf-8" in run("import", "csv", tmp_path / "t", tmp_path / "e", status=1)
+    for text, line in ((b"\xff,b\n", 1), (b"a,b\n\xff,1\n", 2), (b"a,b\n1,2\n1,\xff", 3)):
+        (tmp_path / "t").write_bytes(text)
+        message = run("import", "csv", tmp_path / "t", tmp_path / "e", status=1)
+        assert f"pylmdb import: line {line}: 'utf-8'" in message
 
 
 def test_an_export_does_not_overwrite_its_source(run, path):

@@ -73,7 +73,7 @@ def test_checksums(native, env_path):
         put(env, duplicates, b"dups", engine().lib.MDB_CREATE | engine().lib.MDB_DUPSORT)
     report = pylmdb.verify(env_path)
     assert report.ok, report
-    assert any("checksums of 4 bytes" in str(found) for found in report.findings), report
+    assert any("checksums of size 4" in str(found) for found in report.findings), report
     with pylmdb.open(env_path, readonly=True) as reader, reader.begin() as txn:
         assert [txn.get(key) for key, _ in RECORDS] == [value for _, value in RECORDS]
 

@@ -96,6 +96,36 @@ with Rival(path, lib_version) as rival:
     )
 
 
+def test_a_timeout_names_the_environment_and_what_has_the_lock(env_path, lib_version):
+    run(
+        SETUP
+        + """
+def refusal(timeout):
+    try:
+        env.begin(write=True, timeout=timeout)
+    except pylmdb.LockTimeoutError as error:
+        return str(error)
+begin = f"begin: the writer lock of {path!r} was not free within "
+own = "(timeout=); another thread of this process has it; end its write transaction, or wait longer"
+lock = f"{path}/lock.mdb"
+other = (
+    f"(timeout=); another process has it; 'fuser -v' lists the processes that have {lock!r} open;"
+    " end the write transaction there, or wait longer"
+)
+end = hold_in_thread()
+assert refusal(0) == f"{begin}0 seconds {own}", refusal(0)
+assert refusal(0.1) == f"{begin}0.1 seconds {own}", refusal(0.1)
+end()
+with Rival(path, lib_version) as rival:
+    rival.ask("hold")
+    assert refusal(0) == f"{begin}0 seconds {other}", refusal(0)
+    assert refusal(1) == f"{begin}1 second {other}", refusal(1)
+""",
+        env_path,
+        lib_version,
+    )
+
+
 STORM = """\
 class Storm(BaseException): pass
 armed = False

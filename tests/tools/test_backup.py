@@ -366,7 +366,7 @@ def test_permissions(env, tmp_path):
 
 def test_a_limit_of_time(env, tmp_path):
     fill(env, 0, 3000)
-    with pytest.raises(pylmdb.LockTimeoutError, match="not complete within 0 seconds"):
+    with pytest.raises(pylmdb.LockTimeoutError, match=r"'.*' was not complete within 0 seconds"):
         env.backup(tmp_path / "b", max_seconds=0)
     assert not os.path.exists(tmp_path / "b")
     assert [each for each in os.listdir(tmp_path) if "tmp" in each] == []

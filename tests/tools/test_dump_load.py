@@ -282,7 +282,7 @@ WHOLE = HEADER % b"bytevalue" + b"HEADER=END\n 61\n 62\nDATA=END\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "empty"),
+        (b"", "^load: the text is empty; give what"),
         (WHOLE[:15], "line 2: the dump is truncated"),
         (b"VERSION=3\n", "inside a header"),
         (b"VERSION=4\n" + WHOLE, "line 1: VERSION"),

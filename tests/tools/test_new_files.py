@@ -59,9 +59,12 @@ def test_errors_name_the_destination(tmp_path, source, monkeypatch, operation):
         raise PermissionError(errno.EACCES, "no permission", args[-3])
 
     monkeypatch.setattr(_new_files.Descriptor, "open", refuse)
-    with pytest.raises(PermissionError) as caught:
+    with pytest.raises(pylmdb.ReadonlyError) as caught:
         call(tmp_path / "new")
-    assert str(caught.value) == f"[Errno {errno.EACCES}] no permission: '{tmp_path / 'new'}'"
+    place = str(tmp_path / "new")
+    assert f": {place!r} cannot be " in str(caught.value)
+    assert ": this process has no permission; change the permissions" in str(caught.value)
+    assert (caught.value.filename, caught.value.errno) == (place, errno.EACCES)
 
 
 def test_errors_of_a_rename_name_the_destination(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_the_report_of_a_healthy_file(path):
         "  format 1 (LMDB 0.9), pages of 4096 bytes, transaction 2",
         f"  {report.pages} pages: {report.used} in use, {report.free} free, 0 neither",
         f"  main database: 3,001 entries on {main.pages} pages",
-        "  database b'name\\xff': 10 entries on 1 pages",
+        "  database b'name\\xff': 10 entries on 1 page",
     ]
 
 
@@ -82,7 +82,7 @@ def test_the_report_of_a_damaged_file(damaged):
     assert (main.damaged, main.entries) == (1, 3001)
     assert main.lost == main.entries - main.readable > 10
     assert f"{main.readable:,} of 3,001 entries can be read" in str(report)
-    assert "damaged, 1 errors" in str(report)
+    assert str(report).splitlines()[0].endswith(": damaged, 1 error")
 
 
 def test_the_report_as_json(damaged):

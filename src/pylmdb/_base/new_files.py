@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -24,13 +25,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from .fsync import flush, fsync_path
 from .owners import Descriptor, Owner
+from .temporary_names import DIGITS, INFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from typing_extensions import Buffer
+
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-_INFIX, _RANDOM_BYTES = b".tmp-", 8
 # bytes of the final name that are kept, so that the temporary one is not too long on any system
 _LONGEST = 200
 _DATA = b"/data.mdb"
@@ -45,7 +48,7 @@ def temporary_name(place: bytes) -> bytes:
     """
     prefix = _prefix(place)
     _remove_leftovers(prefix)
-    return prefix + os.urandom(_RANDOM_BYTES).hex().encode()
+    return prefix + os.urandom(DIGITS // 2).hex().encode()
 
 
 class Temporary(Owner):
@@ -73,6 +76,7 @@ class Temporary(Owner):
         :param mode: its permissions; the umask applies.
         """
         with _errors_name(self._place):
+            _try_name(self._place)
             return _make(self._file, self.name, mode)
 
     def make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
@@ -82,6 +86,7 @@ class Temporary(Owner):
         :return: the file's descriptor, which has the lock.
         """
         with _errors_name(self._place):
+            _try_name(self._place)
             return self._make_environment(subdir, modes)
 
     def _make_environment(self, subdir: bool, modes: tuple[int, int] | None) -> int:
@@ -115,6 +120,13 @@ class Temporary(Owner):
         """Remove it, and release the lock."""
         self.remove()
         self._file.end()
+
+
+def _try_name(place: bytes) -> None:
+    """Raise OSError if a file cannot have a name: it can be too long although the temporary one
+    is not."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(place)
 
 
 @contextmanager
@@ -178,6 +190,25 @@ def remove(name: bytes) -> None:
             os.unlink(path)
 
 
+class NamedFile(io.FileIO):
+    """A file whose errors of ``write()`` name it by its final name.
+
+    :param file: a path or a descriptor.
+    :param place: the final name.
+    """
+
+    def __init__(
+        self, file: str | bytes | int, mode: str, place: bytes, closefd: bool = True
+    ) -> None:
+        super().__init__(file, mode, closefd)
+        self._place = place
+
+    def write(self, data: Buffer, /) -> int:
+        """Write some of the bytes; returns how many."""
+        with _errors_name(self._place):
+            return super().write(data)
+
+
 @contextmanager
 def replacing(
     path: Path, refusal: Exception | None = None, mode: int | None = None
@@ -197,7 +228,7 @@ def replacing(
     new = Temporary(place)
     with new, new:
         fd = new.make(0o666 if mode is None else 0o600)
-        with open(fd, "w+b", closefd=False) as file:
+        with io.BufferedRandom(NamedFile(fd, "w+b", place, closefd=False)) as file:
             yield file
             file.flush()
             try:
@@ -258,12 +289,12 @@ def modes_of_copy(sources: Iterable[tuple[bytes, bool]], subdir: bool) -> tuple[
 
 def _prefix(place: bytes) -> bytes:
     folder, name = os.path.split(place)
-    return os.path.join(folder, name[:_LONGEST] + _INFIX)
+    return os.path.join(folder, name[:_LONGEST] + INFIX)
 
 
 def _remove_leftovers(prefix: bytes) -> None:
     folder, start = os.path.split(prefix)
-    pattern = re.compile(re.escape(start) + rb"[0-9a-f]{%d}" % (2 * _RANDOM_BYTES))
+    pattern = re.compile(re.escape(start) + rb"[0-9a-f]{%d}" % DIGITS)
     with suppress(OSError):
         for name in os.listdir(folder or b"."):
             if pattern.fullmatch(name):

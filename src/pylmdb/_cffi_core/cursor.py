@@ -8,10 +8,10 @@ number.  The rules for its position are C that both cores call (``_native/positi
 from __future__ import annotations
 
 import itertools
-import operator
 from typing import Any
 
 from .._base.flags import put_flags
+from .._base.integers import integer
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from . import transaction
@@ -422,7 +422,7 @@ class CursorCore(Caller):
         values: bool = True,
     ) -> Any:
         dupdata, keyfixed, values = bool(dupdata), bool(keyfixed), bool(values)
-        width = 0 if dupfixed_bytes is None else operator.index(dupfixed_bytes)
+        width = 0 if dupfixed_bytes is None else integer("dupfixed_bytes", dupfixed_bytes)
         refused = self._lib.pylmdb_getmulti_refusal(width, dupdata, keyfixed, values)
         self._refuse(refused, width)
         result: list[Any] = []

@@ -18,6 +18,7 @@ from .._base.flags import (
     MDB_INTEGERDUP,
     MDB_INTEGERKEY,
 )
+from .._base.words import counted
 from .._typing import TYPE_CHECKING
 from ..errors import DAMAGED_HINT, error
 from .refusals import READ_ONLY, refusal
@@ -154,16 +155,16 @@ def _bad_size(slot: DbSlot, failed: Failed) -> Explanation:
     longest, where, size = slot.shared.max_key_size, described(slot.name, slot.flags), failed.size
     length = -1 if failed.key is None else len(failed.key)
     if slot.flags & MDB_INTEGERKEY and length not in (-1, 4, 8):
-        return f"key has {length} bytes; {_integer('keys', where)}", _PACK
+        return f"key has {counted(length, 'byte')}; {_integer('keys', where)}", _PACK
     if length == 0:
         return f"key is empty; {_allowed(longest)}", "LMDB has no empty keys"
     if length > longest:
         advice = "hash long keys"
         if longest < _LONGEST_KEY:
             advice += f", or use a file of LMDB 1.0 (lib_version=1), which allows {_LONGEST_KEY}"
-        return f"key has {length} bytes; {_allowed(longest)}", advice
+        return f"key has {counted(length, 'byte')}; {_allowed(longest)}", advice
     if slot.flags & MDB_DUPSORT and size >= 0 and not 1 <= size <= longest:
-        given = f"has {size} bytes" if size else "is empty"
+        given = f"has {counted(size, 'byte')}" if size else "is empty"
         limit = f"values of {where} have 1 to {longest} bytes (max_key_size())"
         return f"value {given}; {limit}", "store it in a database without dupsort"
     if size > _LONGEST_VALUE:
@@ -174,18 +175,20 @@ def _bad_size(slot: DbSlot, failed: Failed) -> Explanation:
 def _bad_width(flags: int, where: str, length: int, size: int) -> Explanation:
     """The same for a size that must be that of other records; -1 is a size that is not known."""
     if flags & MDB_INTEGERDUP and size not in (-1, 4, 8):
-        return f"value has {size} bytes; {_integer('values', where)}", _PACK
+        return f"value has {counted(size, 'byte')}; {_integer('values', where)}", _PACK
     if flags & MDB_INTEGERKEY and flags & MDB_DUPFIXED and size >= 0:
-        given = f"key has {length} bytes and value {size}"
+        given = f"key has {counted(length, 'byte')} and value {size}"
         return f"{given}; {where} has others", "keys have one size, and so have values of a key"
     if flags & MDB_DUPFIXED and size >= 0:
-        given = f"value has {size} bytes"
+        given = f"value has {counted(size, 'byte')}"
         return f"{given}; the other values of its key in {where} have another size", ""
     if flags & MDB_INTEGERKEY and length >= 0:
-        return f"key has {length} bytes; the keys of {where} have {12 - length}", _PACK
+        return f"key has {counted(length, 'byte')}; the keys of {where} have {12 - length}", _PACK
     if flags & MDB_INTEGERKEY:
         return f"a key has another size; {_integer('keys', where)}", _PACK
-    given = "a key has a size" if length < 0 else f"key has {length} bytes and value {size}"
+    given = f"key has {counted(length, 'byte')} and value {size}"
+    if length < 0:
+        given = "a key has a size"
     return f"{given} that {where} cannot store", ""
 
 
@@ -324,7 +327,7 @@ def _unopened(code: int, name: bytes, shared: SharedEnv) -> Explanation:
     if code == _BAD_VALSIZE:
         longest = shared.max_key_size - (shared.engine.version[0] > 0)
         return (
-            f"the name has {len(name)} bytes; names have 1 to {longest} bytes",
+            f"the name has {counted(len(name), 'byte')}; names have 1 to {longest} bytes",
             "choose another name",
         )
     if code == _DBS_FULL:

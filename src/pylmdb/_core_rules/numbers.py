@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 
 from .._base.flags import MDB_INTEGERKEY, MDB_REVERSEKEY
+from .._base.words import counted
 from .._typing import TYPE_CHECKING
 from ..errors import InvalidParameterError
 from .failures import shown
@@ -33,8 +34,8 @@ def next_number(key: bytes, flags: int) -> int:
         )
     if number + 1 == end:
         raise OverflowError(
-            f"next_id: {shown(key)} is the greatest key of {len(key)} bytes; store numbers in"
-            " longer keys"
+            f"next_id: {shown(key)} is the greatest key of {counted(len(key), 'byte')}; store"
+            " numbers in longer keys"
         )
     return number + 1
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from _operator import index
 from sys import maxsize
 
-from .._base.causes import raised_in_python
+from .._base.integers import integer
 from .refusals import refusal
 
 
@@ -26,12 +25,7 @@ def record_count(name: str, count: object) -> int:
 
     :param name: of the argument, for messages.
     """
-    try:
-        number = index(count)  # type: ignore[arg-type]
-    except TypeError as failure:
-        if raised_in_python(failure):
-            raise
-        raise refusal("record count of another type", name, type(count)) from None
+    number = integer(f"range: {name}", count, " of at least 0")
     if number < 0:
         raise refusal("negative record count", name, number)
     return min(number, maxsize)  # no database has more

@@ -106,16 +106,27 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "writer lock in use": _of(
         LockTimeoutError,
-        "begin: the writer lock was not free within {} seconds (timeout=)",
-        "another write transaction is open; end it, or wait longer",
+        "begin: the writer lock of {!r} was not free within {} (timeout=); another {} of this"
+        " process has it",
+        "end its write transaction, or wait longer",
+    ),
+    "writer lock in use by a process": _of(
+        LockTimeoutError,
+        "begin: the writer lock of {0!r} was not free within {1} (timeout=); another process has"
+        " it",
+        "'fuser -v' lists the processes that have {2!r} open; end the write transaction there, or"
+        " wait longer",
     ),
     "no commit in time": _of(
-        LockTimeoutError, "wait: no transaction was committed within {} seconds (timeout=)"
+        LockTimeoutError,
+        "wait: no transaction was committed to {!r} within {} (timeout=)",
+        "wait longer",
     ),
     "writes not committed in time": _of(
         LockTimeoutError,
-        "flush: writes are not committed after {} seconds (timeout=)",
-        "wait longer, or find out what keeps the writer lock",
+        "flush: writes to {!r} are not committed after {} (timeout=)",
+        "wait longer, or end the write transaction that is open: 'fuser -v' lists the processes"
+        " that have the lock file open",
     ),
     "thread has a writer": _of(
         BusyError,
@@ -199,7 +210,7 @@ REFUSALS: dict[str, Refusal] = {
     "keys of several widths": _of(ValueError, "keyfixed needs keys of one width"),
     "values of another width": _of(
         InvalidParameterError,
-        "getmulti: values have {} bytes, not dupfixed_bytes={}",
+        "getmulti: the size of values in bytes is {}, not dupfixed_bytes={}",
         "",
         errno.EINVAL,
     ),
@@ -232,10 +243,8 @@ REFUSALS: dict[str, Refusal] = {
         " clear()",
     ),
     "bound of another width": _of(
-        InvalidParameterError, "{}: start or stop has {} bytes; the keys have {}"
-    ),
-    "record count of another type": _of(
-        TypeError, "range: {} must be an integer of at least 0, not {.__name__}"
+        InvalidParameterError,
+        "{}: the size of start or stop in bytes is {}; that of the keys is {}",
     ),
     "negative record count": _of(InvalidParameterError, "range: {} must be at least 0, not {}"),
 }
@@ -250,9 +259,10 @@ def refusal(
     base: type[Error] = Error,
     closed: tuple[type[Error], str] = (ClosedError, CLOSED),
 ) -> Exception:
-    """The exception with this name in the table; ``values`` replace the braces in its text."""
+    """The exception with this name in the table; ``values`` replace the braces in its text and in
+    its hint."""
     cls, text, hint, code = refusals[name]
-    text = text.format(*values)
+    text, hint = text.format(*values), hint.format(*values)
     if not issubclass(cls, base):
         return cls(text)
     what = closed[1] if cls is closed[0] else text

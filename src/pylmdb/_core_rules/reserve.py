@@ -8,12 +8,12 @@ raises BufferError, and the native transaction does not end.
 
 from __future__ import annotations
 
-from _operator import index
 from contextlib import suppress
 from os import getpid
 
 from .._base.buffers import as_buffer
 from .._base.flags import put_flags
+from .._base.integers import BYTES, integer
 from .._typing import TYPE_CHECKING
 from ..errors import Error, KeyExistsError, error
 from .failures import database_error
@@ -107,7 +107,8 @@ class Reservation:
         db: Database | None,
     ) -> None:
         self._txn, self._db = txn, db
-        self._key, self._size = bytes(as_buffer("key", key)), index(nbytes)
+        self._key = bytes(as_buffer("key", key))
+        self._size = integer("reserve: nbytes", nbytes, BYTES)
         if self._size < 0:
             raise ValueError(f"reserve: nbytes must be at least 0, not {self._size}")
         self._flags = put_flags(True, bool(overwrite), bool(append))

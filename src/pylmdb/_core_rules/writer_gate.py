@@ -21,6 +21,7 @@ from _thread import allocate_lock
 
 from .._base.collecting import free_dropped, free_dropped_in_wait
 from .._base.log import INFO, log
+from .._base.words import counted
 from .._typing import TYPE_CHECKING
 from .refusals import refusal
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .._aliases import CData
     from .._cffi_core.ending import NativeTxn
     from .._shared.environment import SharedEnv
+    from .._shared.options import Options
     from ..environment import Environment
 
 # After how many seconds a wait looks whether the environment was closed and, in a wait for other
@@ -36,6 +38,9 @@ SLICE = 0.05
 
 # After how many seconds a wait for the writer lock is logged.
 LONG_WAIT = 1.0
+
+# what else may have the writer lock; a thread or a task is one of this process
+THREAD, TASK, PROCESS = "thread", "task", "process"
 
 # the longest wait, in seconds; an integer can be greater than any float
 _LONGEST = sys.float_info.max
@@ -78,7 +83,7 @@ class Deadline:
         if self._log_at is not None:
             self._log_at = None
             log(
-                INFO, "%s: begin has waited %g s for the writer lock, which %s has",
+                INFO, "%s: begin has waited %g s for the writer lock, which another %s has",
                 env._options.given_path, LONG_WAIT, holder,
             )  # fmt: skip
 
@@ -87,10 +92,21 @@ class Deadline:
         if self._log_at is not None and time.monotonic() >= self._log_at:
             self.log_wait(env, holder)
 
-    def check(self) -> None:
-        """Raise LockTimeoutError after the deadline."""
+    def check(self, options: Options, holder: str) -> None:
+        """Raise LockTimeoutError after the deadline.
+
+        :param options: those of the environment.
+        :param holder: what has the writer lock: ``THREAD``, ``TASK`` or ``PROCESS``.
+        """
         if not self.slice():
-            raise refusal("writer lock in use", self.timeout)
+            raise self.expired(options, holder)
+
+    def expired(self, options: Options, holder: str) -> Exception:
+        """The exception for a ``begin`` that has waited until the deadline."""
+        path, waited = options.given_path, counted(self.timeout or 0, "second")
+        if holder == PROCESS:
+            return refusal("writer lock in use by a process", path, waited, options.lock_name)
+        return refusal("writer lock in use", path, waited, holder)
 
 
 def deadline_of(timeout: float | Deadline | None) -> Deadline:
@@ -135,11 +151,7 @@ class WriterGate:
         return holder is native
 
     def sleep(self, deadline: Deadline) -> None:
-        """Wait until the gate may be free, for one slice at most.
-
-        :raises LockTimeoutError: the deadline has passed.
-        """
-        deadline.check()
+        """Wait until the gate may be free, for one slice at most."""
         free_dropped_in_wait()
         self._slept = True
         self._wake.acquire(timeout=deadline.slice())
@@ -168,10 +180,14 @@ class WriterGate:
 
 
 def wait_for_gate(shared: SharedEnv, env: Environment, deadline: Deadline) -> None:
-    """Wait until the gate may be free, for one slice at most."""
+    """Wait until the gate may be free, for one slice at most.
+
+    :raises LockTimeoutError: the deadline has passed.
+    """
+    deadline.check(env._options, THREAD)
     shared.gate.sleep(deadline)
     check_open(env)
-    deadline.log_long_wait(env, "another thread")
+    deadline.log_long_wait(env, THREAD)
 
 
 def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: Deadline) -> None:
@@ -180,9 +196,9 @@ def begin_writer(shared: SharedEnv, handle: CData, env: Environment, deadline: D
     :param handle: the ``struct pylmdb_txn`` to begin.
     """
     while not shared.try_begin_writer(handle, deadline):
-        deadline.check()
+        deadline.check(env._options, PROCESS)
         check_open(env)
-        deadline.log_long_wait(env, "another process")
+        deadline.log_long_wait(env, PROCESS)
 
 
 def check_open(env: Environment) -> None:

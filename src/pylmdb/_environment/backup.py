@@ -19,6 +19,8 @@ from operator import ne
 from typing import TYPE_CHECKING, Any
 
 from .._base.progress import Reporter
+from .._core_rules.system_errors import system_reason
+from .._shared.output_files import shown
 from ..errors import BusyError, CorruptedError, Error, InvalidParameterError, error
 from .backup_destination import Limit, open_destination
 from .backup_file import (
@@ -62,9 +64,9 @@ def backup(
     """``Environment.backup``."""
     if compression not in COMPRESSIONS:
         raise ValueError(f"backup: compression must be None or 'zstd', not {compression!r}")
-    limit = Limit(max_seconds)
+    limit = Limit(max_seconds, env._options.given_path)
     shared = env._use()
-    with disk_errors("backup"), ExitStack() as stack:
+    with disk_errors("backup", dest), ExitStack() as stack:
         previous = None if since is None else stack.enter_context(reading("backup", since))
         file, path = open_destination(stack, env, dest, previous, overwrite, limit)
         with env.begin() as txn, _kept_snapshot(env, txn):
@@ -99,15 +101,20 @@ def _kept_snapshot(env: Environment, txn: Transaction[Any]) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors(operation: str) -> Iterator[None]:
-    """A ``with`` block in which an error of the disk becomes a DiskError."""
+def disk_errors(operation: str, file: object) -> Iterator[None]:
+    """A ``with`` block in which an error of the disk becomes a DiskError.
+
+    :param file: what is written, for the message: a path, a descriptor or another object.
+    """
     try:
         yield
     except OSError as failure:
         if isinstance(failure, Error) or failure.errno not in _DISK_ERRORS:
             raise
-        problem = f"{operation}: the file could not be written"
-        raise error(operation, failure.errno or errno.EIO, problem=problem) from failure
+        name = shown(file) if isinstance(file, (str, bytes, os.PathLike, int)) else "the file"
+        reason, hint = system_reason(failure.errno)
+        problem = f"{operation}: {name} cannot be written: {reason}"
+        raise error(operation, failure.errno or errno.EIO, hint, problem) from failure
 
 
 class _Snapshot:

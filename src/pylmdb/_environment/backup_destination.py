@@ -11,8 +11,10 @@ import stat
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from .._base.integers import is_descriptor
 from .._base.new_files import mode_of_copy
 from .._base.progress import can_stop, check_stop
+from .._base.words import counted
 from .._core_rules.writer_gate import Deadline
 from .._shared.output_files import output, refuse_own_file, shown
 from ..errors import InvalidParameterError, LockTimeoutError
@@ -32,15 +34,16 @@ if TYPE_CHECKING:
 class Limit:
     """A limit of time."""
 
-    def __init__(self, seconds: float | None) -> None:
-        self._deadline = Deadline(seconds, "backup: max_seconds")
+    def __init__(self, seconds: float | None, path: str) -> None:
+        """:param path: of the environment, for the message."""
+        self._deadline, self._path = Deadline(seconds, "backup: max_seconds"), path
 
     def check(self) -> None:
         """:raises LockTimeoutError: the time is over."""
         if not self._deadline.slice():
             raise LockTimeoutError(
-                f"backup: it was not complete within {self._deadline.timeout} seconds"
-                " (max_seconds=)",
+                f"backup: that of {self._path!r} was not complete within"
+                f" {counted(self._deadline.timeout or 0, 'second')} (max_seconds=)",
                 hint="allow more time, or make an increment (since=)",
             )
 
@@ -96,7 +99,7 @@ def open_destination(
     """Open the destination; return what writes to it, and its path if it has one."""
     if isinstance(dest, (str, bytes, os.PathLike)):
         return _open_path(stack, env, dest, previous, overwrite, limit)
-    if isinstance(dest, io.TextIOBase) or not (isinstance(dest, int) or hasattr(dest, "write")):
+    if isinstance(dest, io.TextIOBase) or not (is_descriptor(dest) or hasattr(dest, "write")):
         raise TypeError(
             "backup: dest must be a path, a descriptor, or a file opened for binary writing, not"
             f" {type(dest).__name__}"
@@ -133,7 +136,7 @@ class _Whole:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             count = len(part) if written is None else int(written)
             if not 0 <= count <= len(part):
-                raise OSError(f"backup: write() returned {count} for {len(part)} bytes")
+                raise OSError(f"backup: write() returned {count} for {counted(len(part), 'byte')}")
             rest = rest[count:]
             if not count:
                 self._limit.check()

@@ -29,6 +29,7 @@ from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from .. import _engine
+from .._base.words import counted
 from ..errors import (
     CorruptedError,
     InvalidError,
@@ -96,7 +97,7 @@ class Backup:
             f"{self.path or 'backup'}: {kind}, {self.size:,} bytes",
             f"  transaction {self.txnid}, {self.time.isoformat(sep=' ', timespec='seconds')}",
             f"  format {self.format} ({_RELEASES[self.format]}), pages of {self.page_size} bytes",
-            f"  {self.used:,} pages in use, {self.stored:,} stored",
+            f"  {counted(self.used, 'page', ',')} in use, {self.stored:,} stored",
             f"  identity {self.identity}",
         ]
         if not self.is_full:

@@ -10,7 +10,9 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
-from ..errors import InvalidError, InvalidParameterError, require_path
+from .._base.waiting_input import waiting_input
+from .._core_rules.system_errors import open_to_read, require_path
+from ..errors import InvalidError, InvalidParameterError
 from .backup_file import MAGIC, Backup, BackupReader
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def _open_path(stack: ExitStack, operation: str, path: str) -> BackupReader:
             f"{operation}: {path!r} is not a regular file",
             hint="give a file that backup() has written",
         )
-    file = stack.enter_context(open(path, "rb", opener=_open_at_once))  # noqa: SIM115
+    file = stack.enter_context(open_to_read(operation, path, _open_at_once))
     return BackupReader(operation, file, path, os.path.abspath(path))
 
 
@@ -98,7 +100,7 @@ def _open_file(
                 hint="write it to a file first",
             )
         copy = stack.enter_context(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
-        shutil.copyfileobj(file, copy, 1 << 20)
+        shutil.copyfileobj(waiting_input(file), copy, 1 << 20)
         copy.seek(0)
         file = cast("BinaryIO", copy)
     return BackupReader(operation, file, name if isinstance(name, str) else "file", None)

@@ -17,6 +17,7 @@ from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import flush, fsync_path
 from .._base.new_files import Temporary
 from .._base.owners import Owner
+from .._base.words import counted
 from .._core_rules.failures import read_error
 from .._core_rules.refusals import refusal
 from .._shared.exclusive import ExclusiveAccess
@@ -78,7 +79,7 @@ def refuse_others(env: Environment, operation: str) -> None:
     others = len(env._use().used_by()) - 1
     if others:
         raise BusyError(
-            f"{operation}: this process has {others} other Environment(s) open on"
+            f"{operation}: this process has {counted(others, 'other Environment')} open on"
             f" {env._options.given_path!r}",
             hint="close them first",
         )

@@ -18,9 +18,10 @@ from .._base.flags import MDB_CP_COMPACT
 from .._base.fsync import flush, fsync_path
 from .._base.owners import Descriptor, Owner
 from .._core_rules.failures import read_error
+from .._core_rules.system_errors import refused_path, system_reason
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
-from ..errors import Error, error
+from ..errors import Error, error, path_error
 from . import catalog as _catalog
 
 if TYPE_CHECKING:
@@ -43,18 +44,19 @@ def copy_to_path(
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("path must not contain a NUL character")
-    subdir = env.flags().subdir
+    subdir, given = env.flags().subdir, repr(os.fsdecode(path))
     try:
         if subdir and not os.path.lexists(os.path.abspath(name)):
-            _copy_to_new_directory(env, os.path.abspath(name), compact, txn)
+            _copy_to_new_directory(env, os.path.abspath(name), given, compact, txn)
         else:
             file = os.path.join(name, b"data.mdb") if subdir else name
-            _copy_to_new_file(env, os.path.abspath(file), subdir, compact, txn)
+            _copy_to_new_file(env, os.path.abspath(file), given, subdir, compact, txn)
     except _UnwritableError as unwritable:
         failure = unwritable.args[0]
-        what = f"copy: {os.fsdecode(path)!r}"
-        code, problem = failure.errno or errno.EIO, f"{what} cannot be written"
-        raise error(what, code, _hint(failure, os.path.isfile(name)), problem) from failure
+        code, hint = failure.errno or errno.EIO, _hint(failure, os.path.isfile(name))
+        if hint is None:
+            raise refused_path("copy", path, code, "written") from failure
+        raise path_error("copy", path, code, "cannot be written", hint) from failure
 
 
 class _UnwritableError(Exception):
@@ -62,9 +64,12 @@ class _UnwritableError(Exception):
 
 
 def _copy_to_new_directory(
-    env: Environment, path: bytes, compact: bool, txn: Transaction[Any] | None
+    env: Environment, path: bytes, given: str, compact: bool, txn: Transaction[Any] | None
 ) -> None:
-    """Copy to a directory that gets its name when the copy is complete."""
+    """Copy to a directory that gets its name when the copy is complete.
+
+    :param given: the path for messages.
+    """
     from .._base import new_files as _new_files  # few programs need it
 
     try:
@@ -77,7 +82,7 @@ def _copy_to_new_directory(
             fd = copy.make_environment(True, modes)
         except OSError as failure:
             raise _UnwritableError(failure) from None
-        copy_to_descriptor(env, fd, compact, txn)
+        copy_to_descriptor(env, fd, compact, txn, given)
         flush(fd)
         fsync_path(copy.name)
         try:
@@ -88,8 +93,9 @@ def _copy_to_new_directory(
 
 
 def _copy_to_new_file(
-    env: Environment, path: bytes, subdir: bool, compact: bool, txn: Transaction[Any] | None
-) -> None:
+    env: Environment, path: bytes, given: str, subdir: bool, compact: bool,
+    txn: Transaction[Any] | None,
+) -> None:  # fmt: skip
     """Copy to a file that does not exist, in a directory that does."""
     from contextlib import suppress
 
@@ -101,7 +107,7 @@ def _copy_to_new_file(
             fd = copy.make()
         except OSError as failure:
             raise _UnwritableError(failure) from None
-        copy_to_descriptor(env, fd, compact, txn)
+        copy_to_descriptor(env, fd, compact, txn, given)
         with suppress(FileNotFoundError):  # the data file was moved: the copy stays private
             _new_files.set_mode(fd, _new_files.mode_of_copy(env._options.data_path, subdir))
         copy.finish()
@@ -146,9 +152,13 @@ def _hint(failure: OSError, is_file: bool) -> str | None:
 
 
 def copy_to_descriptor(
-    env: Environment, fd: int, compact: bool, txn: Transaction[Any] | None
+    env: Environment, fd: int, compact: bool, txn: Transaction[Any] | None, name: str = ""
 ) -> None:
-    """``Environment.copyfd``."""
+    """``Environment.copyfd``.
+
+    :param name: of the copy, for messages; by default the descriptor's number.
+    """
+    name = name or f"descriptor {fd}"
     shared = env._use()
     lib, null = shared.engine.lib, shared.engine.ffi.NULL
     if txn is not None:
@@ -157,11 +167,11 @@ def copy_to_descriptor(
             raise TypeError("copy: txn needs compact=True")
         code = txn._do(lambda ptr: lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, ptr))
         if code:
-            raise _failed("mdb_env_copyfd3", code, shared)
+            raise _failed("mdb_env_copyfd3", code, shared, name)
     elif compact:
         code = shared.run(lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
         if code:
-            raise _failed("mdb_env_copyfd3", code, shared)
+            raise _failed("mdb_env_copyfd3", code, shared, name)
     else:
         if shared.own_writer() is not None:
             raise error(
@@ -175,7 +185,7 @@ def copy_to_descriptor(
             if shared.has_sums:
                 with env.begin(write=False):
                     check_pages("copy", env)
-            _copy_plain(env, fd)
+            _copy_plain(env, fd, name)
 
 
 def check_pages(
@@ -200,13 +210,15 @@ def check_pages(
         raise exception_for(operation, env._options.given_path, report)
 
 
-def _failed(what: str, code: int, shared: SharedEnv) -> Error:
+def _failed(what: str, code: int, shared: SharedEnv, name: str) -> Error:
     if code > 0:
-        return error(what, code, problem="copy: the copy could not be written")
+        reason, hint = system_reason(code)
+        problem = f"copy: {name} cannot be written"
+        return error(what, code, hint or None, f"{problem}: {reason}" if reason else problem)
     return read_error(what, "copy", code, shared)
 
 
-def _copy_plain(env: Environment, fd: int) -> None:
+def _copy_plain(env: Environment, fd: int, name: str) -> None:
     while True:
         shared = env._use()
         lib = shared.engine.lib
@@ -214,4 +226,4 @@ def _copy_plain(env: Environment, fd: int) -> None:
         if not code:
             return
         if code != lib.PYLMDB_ETIMEDOUT:
-            raise _failed("mdb_env_copyfd2", code, shared)
+            raise _failed("mdb_env_copyfd2", code, shared, name)

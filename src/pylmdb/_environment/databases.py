@@ -12,6 +12,7 @@ import errno
 from contextlib import suppress
 
 from .._base.flags import MDB_DUPSORT, MDB_INTEGERKEY
+from .._base.words import counted
 from .._core_rules.failures import database_error, shown
 from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
@@ -178,5 +179,5 @@ def _name_error(code: int, slot: DbSlot, name: bytes, operation: str) -> Excepti
     if code != shared.engine.lib.MDB_BAD_VALSIZE:
         return database_error("mdb_cursor_put", code, shared.main, operation=operation)
     longest = shared.max_key_size - (shared.engine.version[0] > 0)
-    problem = f"the name has {len(name)} bytes; names have 1 to {longest} bytes"
+    problem = f"the name has {counted(len(name), 'byte')}; names have 1 to {longest} bytes"
     return error("mdb_cursor_put", code, "choose another name", f"{operation}: {problem}")

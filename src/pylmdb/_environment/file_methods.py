@@ -6,8 +6,7 @@ Environment inherits them.  The modules that implement most of them are imported
 
 from __future__ import annotations
 
-from _operator import index
-
+from .._base.integers import descriptor as _descriptor
 from .._base.keywords import explains_keywords
 from .._typing import TYPE_CHECKING
 
@@ -93,10 +92,9 @@ class EnvironmentFiles:
 
         ``mdb_env_set_mapsize``.
         """
-        size = index(map_size)
-        if not 0 <= size < 2**63:
-            raise OverflowError(f"map_size must be between 0 and {2**63 - 1}, not {size}")
-        self._use().set_mapsize(size)
+        from .._shared.options import checked_integer  # the import of pylmdb does without it
+
+        self._use().set_mapsize(checked_integer("map_size", map_size))  # type: ignore[arg-type]
 
     # -- copies -----------------------------------------------------------------------
 
@@ -149,7 +147,8 @@ class EnvironmentFiles:
         """
         from . import copying as _copying
 
-        _copying.copy_to_descriptor(self, index(fd), bool(compact), txn)  # type: ignore[arg-type]
+        number = _descriptor("copyfd: fd", fd)
+        _copying.copy_to_descriptor(self, number, bool(compact), txn)  # type: ignore[arg-type]
 
     def compact(self) -> None:
         """Rewrite the data file without its free pages, and continue with the new file.
@@ -194,7 +193,8 @@ class EnvironmentFiles:
         False
 
         :param dest: the path of a new file, which appears when it is complete and on disk; a file
-            opened for binary writing; or a descriptor that is open for writing.  A pipe will do.
+            opened for binary writing; or a descriptor that is open for writing.  A pipe will do;
+            opening the path of a named one waits until another process reads it.
         :param since: the earlier backup: its path, its :class:`Backup`, or the file opened for
             binary reading.  None for a full backup.
         :param compression: ``"zstd"`` to compress pages, with Python 3.14 or the package

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from .._base.words import counted
 from .._core_rules.failures import read_error
 from .._typing import TYPE_CHECKING
 from ..errors import ReadersFullError
@@ -174,7 +175,7 @@ def html(env: Environment) -> str:
     if options is None or shared is None:
         return table(f"{title}, {'never opened' if options is None else 'closed'}", {})
     try:
-        size = f"{os.stat(options.data_path).st_size:,} bytes"
+        size = counted(os.stat(options.data_path).st_size, "byte", ",")
     except OSError as missing:
         size = str(missing.strerror)
     rows = {

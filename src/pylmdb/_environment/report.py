@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._base.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -65,12 +67,12 @@ class CheckedDatabase:
 
     def __str__(self) -> str:
         title = "main database" if self.name is None else f"database {self.name!r}"
-        counts = f"{self.entries:,} entries on {self.pages:,} pages"
+        counts = f"{counted(self.entries, 'entry', ',')} on {counted(self.pages, 'page', ',')}"
         if not self.damaged:
             return f"{title}: {counts}"
         return (
-            f"{title}: {self.readable:,} of {self.entries:,} entries can be read,"
-            f" on {self.pages:,} pages; {self.damaged:,} more are damaged"
+            f"{title}: {self.readable:,} of {counted(self.entries, 'entry', ',')} can be read,"
+            f" on {counted(self.pages, 'page', ',')}; {self.damaged:,} more damaged"
         )
 
 
@@ -123,14 +125,15 @@ class Report:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"{self.path}: {'ok' if self.ok else f'damaged, {self.errors:,} errors'}"
+        state = "ok" if self.ok else f"damaged, {counted(self.errors, 'error', ',')}"
+        yield f"{self.path}: {state}"
         if self.format is not None:
             yield (
                 f"  format {self.format} ({_RELEASES[self.format]}), pages of {self.page_size}"
                 f" bytes, transaction {self.txnid}"
             )
             yield (
-                f"  {self.pages:,} pages: {self.used:,} in use, {self.free:,} free,"
+                f"  {counted(self.pages, 'page', ',')}: {self.used:,} in use, {self.free:,} free,"
                 f" {self.leaked:,} neither"
             )
         for database in self.databases:
@@ -138,7 +141,7 @@ class Report:
         for finding in self.findings:
             yield f"  {finding.severity}: {finding}"
         if self.omitted:
-            yield f"  and {self.omitted:,} more findings"
+            yield f"  and {counted(self.omitted, 'more finding', ',')}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as a dict that can be written as JSON.  Names of databases are text;

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _engine, _registry
 from .._base.owners import Descriptor
+from .._core_rules.system_errors import Explained, require_path
 from .._shared.opening import EMPTY
-from ..errors import CorruptedError, InvalidError, error, require_path
+from ..errors import CorruptedError, InvalidError, error
 from .report import CheckedDatabase, Finding, Report
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def check_file(
     file = Descriptor()
     with file, file:
         require_path(operation, name if os.path.isdir(given_path) else given_path)
-        fd = file.open(name, flags)
+        with Explained(operation, given_path, "read", path):
+            fd = file.open(name, flags)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise InvalidError(
                 f"{operation}: {given_path!r} is not a regular file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+from .._base.integers import integer
 from .._typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int
     if lib_version is None or lib_version == -1:
         engine = _engine.default()
     else:
+        lib_version = integer("lib_version", lib_version)
         if lib_version < 0:
             raise OverflowError(f"lib_version must be 0 or 1, not {lib_version}")
         engine = _engine.of_major(lib_version)

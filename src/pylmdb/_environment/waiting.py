@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from _operator import index
 
+from .._base.integers import integer
+from .._base.words import counted
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
@@ -51,7 +52,8 @@ class CommitWait:
             return number
         self._was_less = number < self._after
         if not self._deadline.slice():
-            raise refusal("no commit in time", self._deadline.timeout)
+            waited = counted(self._deadline.timeout or 0, "second")
+            raise refusal("no commit in time", self._env._options.given_path, waited)
         if time.monotonic() > self._ask_path:
             _check_path(self._env)
             self._ask_path = time.monotonic() + _ASK_PATH
@@ -69,12 +71,7 @@ def checked_number(operation: str, after: object) -> int:
 
     :param operation: the method that was called, for the message.
     """
-    try:
-        return index(after)  # type: ignore[arg-type]
-    except TypeError:
-        kind = type(after).__name__
-        message = f"{operation}: after must be the number of a transaction, not {kind}"
-        raise TypeError(message) from None
+    return integer(f"{operation}: after", after, ", the number of a transaction")
 
 
 def wait(env: Environment, after: int | None, timeout: float | None) -> int:

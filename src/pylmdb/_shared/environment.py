@@ -32,9 +32,10 @@ from _weakref import ref
 
 from .._base.collecting import free_dropped
 from .._base.log import INFO, log
+from .._base.temporary_names import is_temporary
 from .._core_rules.failures import damaged, database_error
 from .._core_rules.refusals import refusal
-from .._core_rules.writer_gate import WriterGate
+from .._core_rules.writer_gate import THREAD, WriterGate
 from .._typing import TYPE_CHECKING
 from .._which_core import DbSlot, HandleLock, SharedCore
 from ..errors import (
@@ -268,7 +269,7 @@ class SharedEnv(SharedCore):
                     )
                 del request  # a request that anything refers to is alive
                 if deadline is not None:
-                    deadline.check()
+                    deadline.check(self.options, THREAD)
                 time.sleep(PAUSE)
         finally:
             self.leave(call.token)
@@ -287,7 +288,8 @@ class SharedEnv(SharedCore):
         """Log what was noted, here and by the engine.
 
         It is called when an environment was opened, a read transaction has begun, or a write
-        transaction has ended.  The caller must hold no lock of pylmdb.
+        transaction has ended.  The caller must hold no lock of pylmdb.  Of an environment under a
+        temporary name, which its user does not know, nothing is logged.
         """
         if not self.pool.notes.is_noted:  # as nearly always
             return
@@ -298,6 +300,8 @@ class SharedEnv(SharedCore):
             notes.append((_DEAD_READERS, taken.dead_readers))
         if taken.map_size:
             notes.append(("the memory map has grown in place to %d bytes", taken.map_size))
+        if is_temporary(self.options.path):
+            return
         for message, *args in notes:
             log(INFO, f"%s: {message}", self.options.given_path, *args)
 

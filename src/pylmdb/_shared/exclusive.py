@@ -9,6 +9,7 @@ from _weakref import ref
 
 from .._base.collecting import free_dropped
 from .._base.owners import Owner
+from .._base.words import counted
 from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError
@@ -82,7 +83,7 @@ class ExclusiveAccess(MapRequest):
             raise self._refuse("a write transaction is open in this process", "end it first")
         if shared.pinned():
             raise self._refuse(
-                f"memoryviews or arrays still pin {len(self.shared.pinned())} snapshot(s)",
+                f"memoryviews or arrays still pin {counted(len(self.shared.pinned()), 'snapshot')}",
                 "drop the memoryviews and arrays of ended transactions",
             )
 

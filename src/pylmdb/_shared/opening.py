@@ -12,7 +12,9 @@ import errno
 import os
 
 from .._base.owners import Descriptor
+from .._base.words import counted
 from .._core_rules.failures import damage
+from .._core_rules.system_errors import refused_path, system_reason
 from .._typing import TYPE_CHECKING
 from ..errors import (
     DAMAGED_HINT,
@@ -103,12 +105,13 @@ def no_files(name: str, problem: str, hint: str = "") -> Error:
 
 
 def _denied(options: Options, code: int) -> Error:
-    name = _data_name(options)
+    name = options.data_name
     if code not in _DENIED:
-        return _refused(name, code, "cannot be opened")
+        return refused_path("open", name, code)
+    hint = system_reason(code)[1]
     if options.readonly:
-        return _refused(name, code, "cannot be opened: this process has no permission to read it")
-    hint = ""
+        problem = "cannot be opened: this process has no permission to read it"
+        return _refused(name, code, problem, hint)
     if os.access(options.data_path, os.R_OK):
         hint = "readonly=True opens it for reading"
     problem = "cannot be opened: this process has no permission to write it"
@@ -124,14 +127,14 @@ def _check_missing(options: Options, code: int) -> None:
     """Raise if the data file does not exist and cannot be created."""
     path, given = options.path, options.given_path
     if code not in (errno.ENOENT, errno.ENOTDIR):
-        problem = "cannot be opened"
-        if code in _DENIED:
-            problem += ": this process has no permission to search a directory of the path"
-        raise _refused(given, code, problem)
+        if code not in _DENIED:
+            raise refused_path("open", given, code)
+        problem = "this process has no permission to search a directory of the path"
+        raise _refused(given, code, f"cannot be opened: {problem}", system_reason(code)[1])
     if os.path.isdir(path if options.subdir else os.path.dirname(path)):
         if options.readonly:
             raise no_files(
-                _data_name(options), "does not exist, and readonly=True creates no file", _PATH
+                options.data_name, "does not exist, and readonly=True creates no file", _PATH
             )
     elif os.path.exists(path):
         hint = "leave subdir out to open either"
@@ -165,24 +168,13 @@ def no_parent(given: str, path: bytes) -> Error:
 
 
 def _not_a_file(options: Options, is_directory: bool) -> Error:
-    name = _data_name(options)
+    name = options.data_name
     if not is_directory:
         return _refused(name, errno.ENXIO, "is not a regular file", _REGULAR)
     if options.subdir:
         return _refused(name, errno.EISDIR, "is a directory", _REGULAR)
     hint = "leave subdir out to open either"
     return _refused(name, errno.EISDIR, "is a directory, but subdir=False means a file", hint)
-
-
-def _data_name(options: Options) -> str:
-    """The path of the data file for messages: relative if the given path is."""
-    given = options.given_path
-    return os.path.join(given, "data.mdb") if options.subdir else given
-
-
-def _lock_name(options: Options) -> str:
-    given = options.given_path
-    return os.path.join(given, "lock.mdb") if options.subdir else given + "-lock"
 
 
 # -- the attempt ------------------------------------------------------------------------------
@@ -216,9 +208,8 @@ class OpenAttempt:
         except OSError as failure:
             if isinstance(failure, FileNotFoundError):
                 raise no_parent(options.given_path, options.path) from None
-            raise OSError(
-                failure.errno, os.strerror(failure.errno or 0), options.given_path
-            ) from None
+            code = failure.errno or errno.EIO
+            raise refused_path("open", options.given_path, code, "created") from None
         self._made_directory = True
 
     def open(self, env: CData, flags: int, mode: int) -> int:
@@ -259,7 +250,7 @@ class OpenAttempt:
             failure = _lock_file_denied(options, code)
         elif step == lib.PYLMDB_LOCK_LOCK_FILE:
             name, problem = (
-                f"the lock file {_lock_name(options)!r}",
+                f"the lock file {options.lock_name!r}",
                 "the file system refuses locks",
             )
             failure = _file_system(name, code, problem, f"{_ALONE}; {_TO_READ}")
@@ -268,7 +259,7 @@ class OpenAttempt:
             failure = _unmapped(options, is_data, code)
         elif options.readonly and _is_empty(options.data_path):
             return InvalidError(
-                f"open: {_data_name(options)!r} {EMPTY}",
+                f"open: {options.data_name!r} {EMPTY}",
                 hint="opening it without readonly=True creates a new environment",
             )
         else:
@@ -276,7 +267,7 @@ class OpenAttempt:
         return RetryError(failure) if self._is_meanwhile(code) else failure
 
     def _failure(self, code: int) -> Error:
-        name = _data_name(self._options)
+        name = self._options.data_name
         lib = self._lib
         if code in (lib.MDB_INVALID, lib.MDB_VERSION_MISMATCH, lib.MDB_CORRUPTED, errno.EINVAL):
             failure = damaged_meta(self._options, self._engine)
@@ -313,7 +304,7 @@ class OpenAttempt:
 
 
 def _lock_file_denied(options: Options, code: int) -> Error:
-    what = f"open: the lock file {_lock_name(options)!r}"
+    what = f"open: the lock file {options.lock_name!r}"
     if code not in _DENIED:
         return error(what, code, _hint(code), f"{what} cannot be opened")
     does = "write" if os.path.lexists(options.lock_path) else "create"
@@ -322,7 +313,7 @@ def _lock_file_denied(options: Options, code: int) -> Error:
 
 
 def _unmapped(options: Options, is_data: bool, code: int) -> Error:
-    name = repr(_data_name(options) if is_data else _lock_name(options))
+    name = repr(options.data_name if is_data else options.lock_name)
     if code == errno.ENOMEM and is_data:
         return no_addresses("open", options.max_map_size or options.map_size)
     problem = "mmap failed: the file system cannot map files, which LMDB needs"
@@ -384,7 +375,7 @@ def cut_short(options: Options, engine: Engine) -> Error | None:
     )
     if sizes is None or sizes[0] >= sizes[1]:
         return None
-    problem = "was cut short: it has {} bytes of {}".format(*sizes)
+    problem = f"was cut short: it has {counted(sizes[0], 'byte')} of {sizes[1]}"
     return _damaged_file(options, engine, problem)
 
 
@@ -409,7 +400,7 @@ def _in_data_file(options: Options, read: Callable[[int], _Found]) -> _Found | N
 
 
 def _damaged_file(options: Options, engine: Engine, problem: str) -> Error:
-    what = f"open: {_data_name(options)!r} {problem}"
+    what = f"open: {options.data_name!r} {problem}"
     return CorruptedError("mdb_env_open", engine.lib.MDB_CORRUPTED, DAMAGED_HINT, what)
 
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from _operator import index
 
-from .._base.causes import raised_in_python
+from .._base.integers import BYTES, PAGE_BYTES, integer
+from .._core_rules.system_errors import require_path
 from .._typing import TYPE_CHECKING
-from ..errors import error, require_path
+from ..errors import error
 
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import Any, SupportsIndex
+    from typing import Any
 
     from .temporary import TemporaryDirectory
 
@@ -28,6 +28,7 @@ _LIMITS = {
     "max_dbs": _INT_LIMIT, "max_spare_txns": _INT_LIMIT, "lib_version": _INT_LIMIT,
     "mode": _INT_LIMIT, "page_size": None,
 }  # fmt: skip
+_MEANS = {"map_size": BYTES, "max_map_size": BYTES, "page_size": PAGE_BYTES}
 _MAY_BE_NONE = ("map_size", "max_map_size", "max_dbs", "lib_version", "page_size")
 # The smallest and the largest page of each format.  With 0.9 a key has up to 511 bytes whatever the
 # page size is, and a page must have room for two of them.
@@ -81,6 +82,18 @@ class Options:
         self.data_path = data_path(self.path, self.subdir)
         self.lock_path = self.path + (b"/lock.mdb" if self.subdir else b"-lock")
 
+    @property
+    def data_name(self) -> str:
+        """The path of the data file for messages: relative if the given path is."""
+        given = self.given_path
+        return os.path.join(given, "data.mdb") if self.subdir else given
+
+    @property
+    def lock_name(self) -> str:
+        """The path of the lock file for messages."""
+        given = self.given_path
+        return os.path.join(given, "lock.mdb") if self.subdir else given + "-lock"
+
     def replaced(self, **fields: object) -> Options:
         """These options with other values for some."""
         return Options({**self.__dict__, **fields})
@@ -101,7 +114,7 @@ def make_options(
         if value is None and field in _MAY_BE_NONE:
             continue
         if type(value) is not int or (limit is not None and not 0 <= value <= limit):
-            given[field] = _checked_integer(field, given[field], limit)
+            given[field] = checked_integer(field, given[field])
     given.update(zip(_SWITCHES, map(bool, map(given.__getitem__, _SWITCHES)), strict=True))
     size, most = given["map_size"], given["max_map_size"]
     if most is not None and most < (size or 1):
@@ -199,13 +212,13 @@ def _is_file(path: bytes) -> bool:
         return False
 
 
-def _checked_integer(field: str, value: SupportsIndex, limit: int | None) -> int | None:
-    try:
-        number = index(value)
-    except TypeError as failure:
-        if raised_in_python(failure):
-            raise
-        raise TypeError(f"{field} must be an integer, not {type(value).__name__}") from None
+def checked_integer(field: str, value: object) -> int | None:
+    """Return an argument that is one of the integers of ``open``; None for ``lib_version=-1``.
+
+    :raises TypeError: it is not an integer.
+    :raises OverflowError: it is out of range.
+    """
+    number, limit = integer(field, value, _MEANS.get(field, "")), _LIMITS[field]
     if field == "lib_version" and number == -1:
         return None
     if limit is not None and not 0 <= number <= limit:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from .._base.new_files import replacing
+from .._base.new_files import NamedFile, replacing
+from .._core_rules.system_errors import Explained
 from ..errors import path_error
 
 if TYPE_CHECKING:
@@ -43,13 +45,14 @@ def output(
     if source is not None:
         refuse_own_file(operation, source, path)
     if _is_stream(os.fsencode(path)):
-        with _open_stream(os.fsencode(path)) as stream:
+        with Explained(operation, path, "written"), _open_stream(os.fsencode(path)) as stream:
             yield stream
         return
     check_output(operation, path, overwrite)
     # a symbolic link stays, and leads to the new file
-    place = os.path.realpath(path)
-    with replacing(place, None if overwrite else _exists(operation, path), mode) as file:
+    place = os.fsencode(os.path.realpath(path))
+    refusal = None if overwrite else _exists(operation, path)
+    with Explained(operation, path, "written", place), replacing(place, refusal, mode) as file:
         yield file
 
 
@@ -113,8 +116,8 @@ def _open_stream(path: bytes) -> BinaryIO:
     """
     folder, name = os.path.split(_descriptor(path))
     if folder in (b"/dev/fd", b"/proc/%d/fd" % os.getpid()):
-        return open(os.dup(int(name)), "wb")
-    return open(path, "ab" if name else "wb")
+        return io.BufferedWriter(NamedFile(os.dup(int(name)), "wb", path))
+    return io.BufferedWriter(NamedFile(path, "ab" if name else "wb", path))
 
 
 def _descriptor(path: bytes) -> bytes:

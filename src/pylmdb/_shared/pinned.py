@@ -7,6 +7,7 @@ import time
 from _warnings import warn  # that of warnings, without its import
 
 from .._base.collecting import free_dropped_in_wait
+from .._base.words import counted
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError
 
@@ -39,7 +40,8 @@ def after_close(
     while deadline is not None and shared.pinned():
         if not deadline.slice():
             raise BusyError(
-                f"close: memoryviews or arrays still pin {len(shared.pinned())} snapshot(s)"
+                "close: memoryviews or arrays still pin"
+                f" {counted(len(shared.pinned()), 'snapshot')}"
                 f" of {path!r}; it is closed, but its map stays until they are freed",
                 hint="drop the memoryviews and arrays, or copy their content",
             )
@@ -48,8 +50,9 @@ def after_close(
     ages = [now() - since for _, since in shared.pinned()]
     if ages and max(ages) > long:
         warn(
-            f"{path!r} was closed while memoryviews or arrays pin {len(ages)} snapshot(s) of"
-            f" it, one for {max(ages):.0f} seconds; pages of these cannot be used again",
+            f"{path!r} was closed while memoryviews or arrays pin"
+            f" {counted(len(ages), 'snapshot')} of it, one for"
+            f" {counted(max(ages), 'second', '.0f')}; pages of these cannot be used again",
             ResourceWarning,
             stacklevel=3,
         )

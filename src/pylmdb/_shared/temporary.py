@@ -13,8 +13,9 @@ import os
 from itertools import starmap
 
 from .._base.owners import Owner
+from .._core_rules.system_errors import Explained
 from .._typing import TYPE_CHECKING
-from ..errors import error
+from ..errors import path_error
 from .opening import no_files
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ class TemporaryDirectory(Owner):
         atexit.register(self.end)
         name = os.fsdecode(self.path)
         try:
-            # one call of C makes it and notes that
-            self._made.extend(
-                starmap(os.mkdir, [(self._path, 0o700 if self._is_private else mode)])
-            )
+            with Explained("open", name, "created", self._path):
+                # one call of C makes it and notes that
+                self._made.extend(
+                    starmap(os.mkdir, [(self._path, 0o700 if self._is_private else mode)])
+                )
         except FileExistsError:
             hint = "temporary=True uses no existing directory, because it removes it at the end"
-            what = f"open: {name!r}"
-            raise error(what, errno.EEXIST, hint, f"{what} exists already") from None
+            raise path_error("open", name, errno.EEXIST, "exists already", hint) from None
         except FileNotFoundError:
             problem = "cannot be opened: its parent directory does not exist"
             raise no_files(name, problem, "create it first") from None

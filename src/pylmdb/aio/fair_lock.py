@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._core_rules.refusals import refusal
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class FairLock:
@@ -23,13 +24,15 @@ class FairLock:
         self.locked = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self, timeout: float | None = None) -> None:
+    async def acquire(
+        self, timeout: float | None = None, expired: Callable[[], Exception] = TimeoutError
+    ) -> None:
         """Wait for the lock.
 
         If the task is cancelled or the timeout is over, the next task in line gets the lock.
 
         :param timeout: seconds; None for no limit.
-        :raises LockTimeoutError: the timeout is over.
+        :param expired: makes the exception that is raised when the timeout is over.
         """
         if not self.locked:
             self.locked = True
@@ -37,7 +40,7 @@ class FairLock:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append(future)
-        timer = None if timeout is None else loop.call_later(timeout, _expire, future, timeout)
+        timer = None if timeout is None else loop.call_later(timeout, _expire, future, expired)
         try:
             await future
         except BaseException:
@@ -58,9 +61,9 @@ class FairLock:
         self.locked = False
 
 
-def _expire(future: asyncio.Future[None], timeout: float) -> None:
+def _expire(future: asyncio.Future[None], expired: Callable[[], Exception]) -> None:
     if not future.done():
-        future.set_exception(refusal("writer lock in use", timeout))
+        future.set_exception(expired())
 
 
 def resolve(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:

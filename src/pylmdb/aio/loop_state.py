@@ -23,6 +23,7 @@ from .fair_lock import FairLock, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .._shared.options import Options
     from ..environment import Environment
     from ..transaction import Transaction
     from ..writer.queue import WriteQueue
@@ -94,7 +95,7 @@ class LoopState:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(writer_gate.LONG_WAIT, pending.log_wait_for_task)
         try:
-            await self.write_lock.acquire(pending.timeout)
+            await self.write_lock.acquire(pending.timeout, pending.expired_for_task)
         finally:
             timer.cancel()
 
@@ -122,15 +123,19 @@ class _PendingBegin(Deadline):
         txn = self._txn = self._begin(timeout=self)
         return txn, txn.id()
 
-    def check(self) -> None:
+    def check(self, options: Options, holder: str) -> None:
         """Raise LockTimeoutError after the deadline, and also when it was cancelled."""
         if self.cancelled:
             raise LockTimeoutError("begin: cancelled")
-        super().check()
+        super().check(options, holder)
 
     def log_wait_for_task(self) -> None:
         """Log that another task of the loop has the write lock for long."""
-        self.log_wait(self._env, "another task")
+        self.log_wait(self._env, writer_gate.TASK)
+
+    def expired_for_task(self) -> Exception:
+        """The exception if another task of the loop has the write lock at the deadline."""
+        return self.expired(self._env._options, writer_gate.TASK)
 
     def undo(self) -> None:
         """Abort the transaction, if it was begun.  Runs in the worker thread."""

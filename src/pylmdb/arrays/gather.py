@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import math
-from _operator import index
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.numpy import np
+from .._base.words import counted
 from .._core_rules.failures import database_error
 from ..errors import InvalidParameterError, NotFoundError
 from . import keys as _array_keys
@@ -91,7 +92,8 @@ def row_form(
         raise TypeError(
             f"{what}: dtype {dtype} holds Python objects, which are never read; give another dtype"
         )
-    shape = tuple(map(index, shape)) if isinstance(shape, (tuple, list)) else (index(shape),)
+    lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
+    shape = tuple(integer(f"{what}: a length in shape", length) for length in lengths)
     if dtype.subdtype is not None:
         dtype, shape = dtype.base, (*shape, *dtype.shape)
     if dtype.kind in "SU" and not dtype.itemsize:
@@ -122,14 +124,14 @@ def _checked_out(
 def wrong_size(what: str, key: bytes, size: int, rows: Rows) -> InvalidParameterError:
     """Return the exception for a value that has another size than a row."""
     return InvalidParameterError(
-        f"{what}: the value of {key[:64]!r} has {size} bytes; dtype {rows.dtype} with shape"
-        f" {rows.shape} takes {rows.size}"
+        f"{what}: the value of {key[:64]!r} has {counted(size, 'byte')}; dtype {rows.dtype}"
+        f" with shape {rows.shape} takes {rows.size}"
     )
 
 
 def thread_count(threads: int) -> int:
     """Check the argument ``threads`` and return it."""
-    count = int(index(threads))
+    count = integer("threads", threads)
     if not 1 <= count <= 64:
         raise InvalidParameterError(f"threads must be between 1 and 64, not {count}")
     return count

@@ -28,6 +28,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._base.numpy import np
+from .._base.words import counted
 from ..errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -221,7 +222,8 @@ def whole_form(value: memoryview) -> Form:
     form = form_of(value)
     if form.header + form.size > len(value):
         raise _not_npy(
-            f"its header asks for {form.size} bytes of data; {len(value) - form.header} follow"
+            f"its header asks for {counted(form.size, 'byte')} of data;"
+            f" {len(value) - form.header} follow"
         )
     return form
 
@@ -245,8 +247,8 @@ def _header_end(value: memoryview) -> int:
     end = begin + int.from_bytes(value[8:begin], "little")
     if end - begin > _MAX_HEADER or end > len(value):
         raise _not_npy(
-            f"its header claims {end - begin} bytes; the value has {len(value)}, and headers have"
-            f" at most {_MAX_HEADER}"
+            f"its header claims {counted(end - begin, 'byte')}; the value has {len(value)},"
+            f" and headers have at most {_MAX_HEADER}"
         )
     return end
 

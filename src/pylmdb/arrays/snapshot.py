@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from .._base.numpy import np
+from .._base.words import counted
 from .._core_rules.inherited import go_back
 from ..errors import closed, error
 from .gather import Rows, thread_count, wrong_size
@@ -156,7 +157,7 @@ class Snapshot:
         return Snapshot, (self._env, self._db)
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{self._count} records"
+        state = "closed" if self.closed else counted(self._count, "record")
         name = "main" if self._db is None else self._db._label
         path = self._env._options.given_path
         return f"<pylmdb.arrays.Snapshot of {name} of {path!r}, transaction {self._txnid}, {state}>"
@@ -228,7 +229,9 @@ class Snapshot:
     def _number(self, number: SupportsIndex) -> int:
         i = index(number)
         if not -self._count <= i < self._count:
-            raise IndexError(f"there are {self._count} records; record {i} does not exist")
+            raise IndexError(
+                f"there are {counted(self._count, 'record')}; record {i} does not exist"
+            )
         return i % self._count
 
     def _view(self, addresses: NDArray[Any], sizes: NDArray[Any] | int, i: int) -> memoryview:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_DUPSORT, put_flags
 from .._base.numpy import np
+from .._base.words import counted
 from .._core_rules.failures import database_error, shown
 from .._core_rules.reserve import reserve, stored
 from ..errors import InvalidParameterError, error
@@ -120,7 +121,7 @@ def put_arrays(
     if values.ndim == 0 or len(values) != batch.count:
         raise InvalidParameterError(
             f"put_arrays: values has shape {values.shape}; it must have a row for each of"
-            f" {batch.count} keys"
+            f" {counted(batch.count, 'key')}"
         )
     if values.nbytes and not values[0].flags.c_contiguous:
         values = np.ascontiguousarray(_npy.without_fields(values))

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._base.flags import MDB_INTEGERDUP, MDB_INTEGERKEY
+from .._base.words import counted
 from ..errors import Error
 from ._output import print_error, visible
 
@@ -150,7 +151,7 @@ def _format_text(data: bytes, format_name: str, is_value: bool, width: int = 0) 
         result = json.dumps(value, ensure_ascii=False) if format_name == "json" else str(value)
     result = visible(result)
     if width and len(result) > width:
-        return f"{result[: width - 1]}… ({len(data)} bytes)"
+        return f"{result[: width - 1]}… ({counted(len(data), 'byte')})"
     return result
 
 
@@ -307,7 +308,9 @@ class Format:
 
     def _exact_value(self, data: bytes) -> object:
         if self._shown in _NUMBERS and len(data) != _WIDTH:
-            raise FormatError(f"{len(data)} bytes, but an integer is read as {_WIDTH} bytes")
+            raise FormatError(
+                f"{counted(len(data), 'byte')}, but an integer is read as {_WIDTH} bytes"
+            )
         return DECODERS[self._shown](data)
 
 

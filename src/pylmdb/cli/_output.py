@@ -14,8 +14,10 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from .._base import words as _words
+from .._base.waiting_input import waiting_input
+from .._core_rules.system_errors import open_to_read
 from .._shared.output_files import output
-from ..errors import require_path
 
 if TYPE_CHECKING:
     import argparse
@@ -71,8 +73,8 @@ def print_error(args: argparse.Namespace, text: str) -> None:
 
 
 def counted(count: int, what: str = "record") -> str:
-    """Return a number and what it counts, which is in the plural unless it is one."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    """Return a number, with separators, and what it counts."""
+    return _words.counted(count, what, ",")
 
 
 def print_result(args: argparse.Namespace, text: str, **fields: object) -> None:
@@ -139,10 +141,9 @@ def text_output(
 def binary_input(args: argparse.Namespace, path: str | None) -> Iterator[BinaryIO]:
     """Open a file to read; None and "-" are standard input."""
     if path is None or path == "-":
-        yield sys.stdin.buffer
+        yield waiting_input(sys.stdin.buffer)
     else:
-        require_path(args.command, path)
-        with open(path, "rb") as file:
+        with open_to_read(args.command, path) as file:
             yield file
 
 

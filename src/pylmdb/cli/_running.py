@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from .._core_rules.system_errors import system_reason
 from ..errors import Error
 from ._output import print_error
 from ._wording import as_typed
@@ -34,7 +35,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except _FAILURES as failure:
-        text = as_typed(" ".join(str(failure).split()), args) or type(failure).__name__
+        text = as_typed(" ".join(_text(failure).split()), args) or type(failure).__name__
         with suppress(OSError):
             print_error(args, text)
         try:
@@ -42,6 +43,16 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         except OSError:
             _drop_output()
     return int(args.failure)
+
+
+def _text(failure: BaseException) -> str:
+    """Return the message of an exception; for one of the system, what to do, too."""
+    reason, hint = system_reason(failure.errno) if isinstance(failure, OSError) else ("", "")
+    if not reason or isinstance(failure, Error):
+        return str(failure)
+    name = getattr(failure, "filename", None)
+    where = "" if name is None else f"{os.fsdecode(name)!r}: "
+    return f"{where}{reason}; {hint} [{getattr(failure, 'strerror', None)}]"
 
 
 def _prepare_streams() -> None:

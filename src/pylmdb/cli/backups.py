@@ -13,6 +13,7 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from .._base.words import counted
 from ..tools import backup_info, restore
 from ._opening import add_flags, add_new_file, reading, refuse_to_write
 from ._output import add_overwrite, print_json, print_result, progress, size, visible
@@ -110,7 +111,9 @@ def back_up(args: argparse.Namespace) -> None:
             env.backup(sys.stdout.fileno(), **options)
             return
         written = env.backup(args.dest, **options)
-    text = f"{size(written.size)} written, {written.stored:,} of {written.used:,} pages"
+    text = (
+        f"{size(written.size)} written, {written.stored:,} of {counted(written.used, 'page', ',')}"
+    )
     print_result(args, text, **written.as_dict())
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .._base.words import counted
 from ..tools.bulk_loading import Section
 from ._data import FormatError, formats
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 def _decoded(file: BinaryIO) -> Iterator[str]:
     """Yield lines of text, with their ends, and without a byte order mark."""
     for number, line in enumerate(file):
-        yield line.decode("utf-8" if number else "utf-8-sig")
+        try:
+            yield line.decode("utf-8" if number else "utf-8-sig")
+        except UnicodeDecodeError as problem:
+            raise FormatError(f"line {number + 1}: {problem}") from None
 
 
 def delimiter(text: str) -> str:
@@ -84,7 +88,7 @@ class CsvTable:
         """Return the next row that is not empty; None at the end."""
         try:
             return next((row for row in self._reader if row), None)
-        except (csv.Error, UnicodeDecodeError) as problem:
+        except csv.Error as problem:
             raise self._error(str(problem)) from None
 
     def _error(self, text: str) -> FormatError:
@@ -97,7 +101,9 @@ class CsvTable:
         row = self._first or self._row()
         while row is not None:
             if len(row) != len(self._columns):
-                raise self._error(f"the row has {len(row)} cells, not {len(self._columns)}")
+                raise self._error(
+                    f"the row has {counted(len(row), 'cell')}, not {len(self._columns)}"
+                )
             try:
                 yield keys.read(row[key_at]), value_of(row)
             except FormatError as problem:

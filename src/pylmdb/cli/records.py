@@ -9,6 +9,7 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .._base.waiting_input import waiting_input
 from ..errors import NotFoundError
 from ._commands import add_database, number
 from ._data import NAME, Failures, add_formats, formats
@@ -331,7 +332,7 @@ def put_record(args: argparse.Namespace) -> None:
 
 def _read(path: str) -> bytes:
     if path == "-":
-        return sys.stdin.buffer.read()
+        return waiting_input(sys.stdin.buffer).read()
     with open(path, "rb") as file:
         return file.read()
 

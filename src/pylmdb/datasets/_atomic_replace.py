@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, leads_to, put_in_place, set_mode
 from .._base.owners import Owner
+from .._core_rules.system_errors import Explained
 from .._shared.opening import no_parent
 
 if TYPE_CHECKING:
@@ -38,13 +39,15 @@ class Replacement(Owner):
         self._target = target
         if not os.path.isdir(os.path.dirname(target.path)):
             raise no_parent(target.given_path, target.path)
-        if target.subdir:
-            with suppress(FileExistsError):
-                os.mkdir(target.path, mode)
         self._new = Temporary(target.data_path)
         self.path = self._new.name
+        with Explained("Writer", target.given_path, "created", target.path):
+            if target.subdir:
+                with suppress(FileExistsError):
+                    os.mkdir(target.path, mode)
         # its owner must be able to open it until it is published
-        self._new.make(_mode_of(target.data_path, mode & ~0o111) | 0o600)
+        with Explained("Writer", target.given_path, "created", target.data_path):
+            self._new.make(_mode_of(target.data_path, mode & ~0o111) | 0o600)
 
     def __del__(self) -> None:  # it is not used as a context manager
         if hasattr(self, "_new"):

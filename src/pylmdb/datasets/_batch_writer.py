@@ -13,6 +13,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .._base.words import counted
 from .._core_rules.database_flags import words_of
 from .._environment import catalog as _catalog
 from ..errors import BusyError, Error, IncompatibleError, InvalidParameterError, NotFoundError
@@ -51,7 +52,7 @@ class BatchWriter:
             self.count: int = int(txn.stat(self._db).entries) - len(named)
             if self._index is not None and txn.stat(self._index).entries != self.count:
                 raise InvalidParameterError(
-                    f"{env.path()!r} has {self.count} records, but the database"
+                    f"{env.path()!r} has {counted(self.count, 'record')}, but the database"
                     f" {self.index_name!r} has {txn.stat(self._index).entries}; it must have one"
                     " for each",
                     hint="drop that database to read the samples in the order of their keys",
@@ -94,7 +95,7 @@ class BatchWriter:
             append = bool(ordered) and (not cursor.last() or ordered[0] > cursor.key())
             written, _ = cursor.putmulti([(key, found[key]) for key in ordered], append=append)
             if written != len(ordered):
-                raise Error(f"mdb_cursor_put wrote {written} of {len(ordered)} records")
+                raise Error(f"mdb_cursor_put wrote {written} of {counted(len(ordered), 'record')}")
             count = self.count + txn.stat().entries - before
             cursor.putmulti(others)
         self._snapshot, self.count = self._snapshot + 1, count

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
+from .._base.words import counted
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError, unknown_word
 from . import _plain_pickle, datum
@@ -118,7 +119,8 @@ def raw_array(value: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -
         return np.array(found)
     if size != len(value):
         raise InvalidParameterError(
-            f"a value has {len(value)} bytes; dtype {dtype} with shape {shape} takes {size}"
+            f"a value has {counted(len(value), 'byte')}; dtype {dtype} with shape {shape}"
+            f" takes {size}"
         )
     array = np.empty(shape, dtype)
     if size:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
 from .._base.progress import Reporter
+from .._base.words import counted
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 from . import datum
@@ -123,8 +124,8 @@ def _pixels(key: bytes, value: bytes, size: str) -> NDArray[Any]:
         return np.frombuffer(value, np.uint8).reshape(height, width, channels)
     except ValueError:
         raise InvalidParameterError(
-            f"the value of {key[:64]!r} has {len(value)} bytes, which is not an image of the size"
-            f" {size!r}, written CHANNELS_HEIGHT_WIDTH"
+            f"the value of {key[:64]!r} has {counted(len(value), 'byte')}, which is not an"
+            f" image of the size {size!r}, written CHANNELS_HEIGHT_WIDTH"
         ) from None
 
 

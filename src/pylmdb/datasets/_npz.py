@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from .._base.numpy import np
+from .._base.words import counted
 from ..arrays import npy as _npy
 from ..errors import InvalidParameterError
 
@@ -53,7 +54,7 @@ def check_size(what: str, size: int, limit: int) -> None:
     """
     if size > limit:
         raise InvalidParameterError(
-            f"{what} has {size} bytes; max_sample allows {limit}",
+            f"{what} has {counted(size, 'byte')}; max_sample allows {limit}",
             hint="give a larger max_sample, if there is memory for it, or name the array as data="
             " to make a sample of each row",
         )
@@ -66,8 +67,8 @@ def check_plausible(what: str, size: int, stored: int) -> None:
     """
     if size > _MAX_RATIO * stored + _BLOCK:
         raise InvalidParameterError(
-            f"{what} claims {size} bytes of data; the file has {stored} bytes for it, which is too"
-            " few"
+            f"{what} claims {size} bytes of data; the file has {counted(stored, 'byte')} for it,"
+            " which is too few"
         )
 
 
@@ -103,7 +104,8 @@ class Member:
         self._start = self._start[form.header :]
         if form.header + form.size > info.file_size:
             raise InvalidParameterError(
-                f"{self._what} claims {form.size} bytes of data; the archive has {info.file_size}"
+                f"{self._what} claims {counted(form.size, 'byte')} of data; the archive has"
+                f" {info.file_size}"
             )
         check_plausible(self._what, form.size, info.compress_size)
 
@@ -138,6 +140,8 @@ class Member:
         while len(found) < size:
             part = self._file.read(min(size - len(found), _BLOCK))
             if not part:
-                raise InvalidParameterError(f"{self._what} ends after {len(found)} of {size} bytes")
+                raise InvalidParameterError(
+                    f"{self._what} ends after {len(found)} of {counted(size, 'byte')}"
+                )
             found += part
         return found

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .._base.words import counted
+
 _FIXED = {1: 8, 5: 4}
 _LENGTH, _GROUP, _END_GROUP = 2, 3, 4
 # how deep groups may be nested, as in the protobuf runtime
@@ -91,7 +93,8 @@ class Fields:
         begin = self._at
         if size > len(self._view) - begin:
             raise MalformedError(
-                f"the field at byte {begin} has {size} bytes; {len(self._view) - begin} follow"
+                f"the field at byte {begin} has {counted(size, 'byte')};"
+                f" {len(self._view) - begin} follow"
             )
         self._at = begin + size
         return self._view[begin : self._at]

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.numpy import np
+from .._base.words import counted
 from ..environment import Environment
 from ..errors import InvalidParameterError, path_error
 from ..tools.sources import open_unlocked_if_safe
@@ -202,8 +203,8 @@ class Shards:
             found = layouts.recognise(opened.env, opened.db, layout, self.options.templates)
             if names and found.order.count != self._count(shard):
                 raise InvalidParameterError(
-                    f"{self.paths[shard]!r} had {self._count(shard)} samples, and now has"
-                    f" {found.order.count}; make another Dataset"
+                    f"{self.paths[shard]!r} had {counted(self._count(shard), 'sample')}, and"
+                    f" now has {found.order.count}; make another Dataset"
                 )
             self._found[shard] = found
         return found

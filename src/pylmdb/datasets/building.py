@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._base.buffers import as_buffer
 from .._base.fsync import fsync_path
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, replacing
 from .._base.owners import Descriptor, Owner
 from .._base.progress import Reporter
+from .._core_rules.system_errors import Explained
 from ..environment import Environment
 from ..errors import InvalidParameterError, KeyExistsError, path_error
 from ..tools.destination import NewFile
@@ -117,16 +119,18 @@ def build(
         problem = "cannot be written: its parent directory does not exist"
         raise path_error("build", path, errno.ENOENT, problem, "create it first")
     items = items if isinstance(items, Sequence) else list(items)
-    count = workers if workers is not None else os.cpu_count() or 1
-    if count < 1 or (shards is not None and shards < 1):
+    count = os.cpu_count() or 1 if workers is None else integer("workers", workers)
+    pieces = 4 * count if shards is None else integer("shards", shards)
+    if count < 1 or pieces < 1:
         raise InvalidParameterError(
             f"workers is {workers} and shards is {shards}; there must be at least one of each"
         )
-    parts = _split(items, shards or 4 * count)
+    parts = _split(items, pieces)
     new_file = NewFile(lib_version, page_size, bool(checksums))
     folder = _ShardFolder(path, scratch)
     with folder, folder:
-        folder.make()
+        with Explained("build", path, "created"):
+            folder.make()
         jobs = {
             os.path.join(folder.path, _SHARD % i): (func, part, folder.scratch, new_file)
             for i, part in enumerate(parts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.numpy import np
 from ..errors import InvalidParameterError
 from ._exporting import check_like
@@ -104,7 +105,7 @@ def _whole(part: Dataset, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArr
 
 
 def _parts(dataset: Dataset, partitions: int | None) -> list[Dataset]:
-    count = len(dataset.paths) if partitions is None else partitions
+    count = len(dataset.paths) if partitions is None else integer("partitions", partitions)
     if count < 1:
         raise InvalidParameterError(f"partitions must be at least 1, not {count}")
     size = max(1, math.ceil(len(dataset) / count))

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from _operator import index
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
+from .._base.words import counted
 from .._typing import Generic, SampleT
 from ..arrays.gather import row_form
 from ..errors import InvalidParameterError, NotFoundError
@@ -168,9 +169,10 @@ class Dataset(Generic[SampleT]):
             )
         if form is None and shape != ():
             raise InvalidParameterError(f"shape is {shape!r}, but there is no dtype; give both")
+        max_open = integer("max_open", max_open)
         if max_open < 1:
             raise InvalidParameterError(f"max_open must be at least 1, not {max_open}")
-        options = Options(layout, db, bool(readahead), bool(lock), index(max_open), templates)
+        options = Options(layout, db, bool(readahead), bool(lock), max_open, templates)
         self._shards = Shards(find_environments(path), options)
         # the numbers of its samples, in all shards
         self._chosen: range | NDArray[Any] = range(len(self._shards))
@@ -211,7 +213,7 @@ class Dataset(Generic[SampleT]):
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise TypeError(
                 f"an index of shape {array.shape} and dtype {array.dtype} is not accepted; give"
-                f" integers in one dimension, or {len(self)} bools"
+                f" integers in one dimension, or {counted(len(self), 'bool')}"
             )
         count = len(self)
         bad = (array < -count) | (array >= count)
@@ -221,7 +223,9 @@ class Dataset(Generic[SampleT]):
         return np.where(array < 0, array + count, array)
 
     def _no_sample(self, number: object) -> IndexError:
-        return IndexError(f"there are {len(self)} samples; sample {number} does not exist")
+        return IndexError(
+            f"there are {counted(len(self), 'sample')}; sample {number} does not exist"
+        )
 
     def split(self, rank: int, world: int) -> Self:
         """Return the part of one of several workers: every ``world``-th sample.
@@ -236,7 +240,7 @@ class Dataset(Generic[SampleT]):
         :param world: the number of workers.
         :raises InvalidParameterError: ``rank`` is out of range.
         """
-        rank, world = index(rank), index(world)
+        rank, world = integer("rank", rank), integer("world", world)
         if not 0 <= rank < world:
             raise InvalidParameterError(
                 f"rank is {rank} and world is {world}; rank must be from 0 to world - 1"
@@ -259,7 +263,7 @@ class Dataset(Generic[SampleT]):
             raise InvalidParameterError(
                 f"fractions must be at least 0 and add up to at most 1, got {fractions}"
             )
-        numbers = self._numbers(permutation(len(self), seed))
+        numbers = self._numbers(permutation(len(self), integer("seed", seed)))
         ends = np.rint(np.cumsum([0.0, *fractions]) * len(self)).astype(int).tolist()
         return [self._part(numbers[begin:end]) for begin, end in pairwise(ends)]
 
@@ -281,7 +285,7 @@ class Dataset(Generic[SampleT]):
             return self._part(self._chosen[number])
         if isinstance(number, (list, tuple, range)) or np.ndim(number):
             return self.__getitems__(number)
-        i = index(number)
+        i = integer("the number of a sample", number)
         if not -len(self) <= i < len(self):
             raise self._no_sample(i)
         return self._samples(np.array([i % len(self)]))[0]
@@ -404,5 +408,5 @@ class Dataset(Generic[SampleT]):
 
     def __repr__(self) -> str:
         paths = self._shards.paths
-        where = repr(paths[0]) if len(paths) == 1 else f"{len(paths)} shards"
-        return f"<pylmdb.datasets.Dataset {where} {len(self)} samples>"
+        where = repr(paths[0]) if len(paths) == 1 else counted(len(paths), "shard")
+        return f"<pylmdb.datasets.Dataset {where} {counted(len(self), 'sample')}>"

@@ -17,11 +17,12 @@ the last counts; packed floats; and unknown fields, which are skipped.
 
 from __future__ import annotations
 
-from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._base.buffers import as_buffer
+from .._base.integers import integer
 from .._base.public_names import directory
+from .._base.words import counted
 from ..errors import InvalidParameterError
 from ._protobuf_wire import Fields, MalformedError, varint
 
@@ -149,7 +150,7 @@ _NUMBERS = {_CHANNELS, _HEIGHT, _WIDTH, _LABEL, _ENCODED}
 
 
 def _number(field: int, value: SupportsIndex, what: str) -> bytes:
-    number = index(value)
+    number = integer(what, value)
     if number not in _INT32:
         raise InvalidParameterError(
             f"{what} is {number}; it must be an int32, from -2**31 to 2**31 - 1"
@@ -209,7 +210,7 @@ def _packed(found: memoryview) -> NDArray[np.float32]:
 
     if len(found) % 4:
         raise MalformedError(
-            f"its packed float_data has {len(found)} bytes, which is not a multiple of 4"
+            f"its packed float_data has {counted(len(found), 'byte')}, which is not a multiple of 4"
         )
     return np.frombuffer(found, "<f4")
 
@@ -242,7 +243,7 @@ def _array(fields: Datum) -> NDArray[Any]:
         flat = np.frombuffer(fields.data, np.uint8)
     if min(shape) < 0 or shape[0] * shape[1] * shape[2] != flat.size or shape == (0, 0, 0):
         raise InvalidParameterError(
-            f"the Datum has {flat.size} elements; its shape {shape} needs another number"
+            f"the Datum has {counted(flat.size, 'element')}; its shape {shape} needs another number"
         )
     check_extent("the Datum's array", flat.dtype, shape)
     # floats with tags in between are not contiguous

@@ -8,12 +8,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._base.integers import BYTES, integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
+from .._core_rules.system_errors import open_to_read
 from .._shared.output_files import output
 from ..arrays.npy import check_extent
 from ..environment import Environment
-from ..errors import InvalidParameterError, NotFoundError, require_path
+from ..errors import InvalidParameterError, NotFoundError
 from ._exporting import Exported, as_array, check_like, key_text, label_array
 from ._npz import MAX_SAMPLE, check_plausible, check_size
 from ._signatures import WriterOptions, accepts, nothing_in
@@ -85,8 +87,9 @@ def from_hdf5(
         than ``max_sample``, or larger than the file can contain.
     :raises ImportError: h5py is not installed.
     """
+    max_sample = integer("max_sample", max_sample, BYTES)
     h5py = _h5py()
-    require_path("from_hdf5", source)
+    open_to_read("from_hdf5", source).close()  # h5py names no file
     try:
         file = h5py.File(source, "r")
     except OSError as problem:

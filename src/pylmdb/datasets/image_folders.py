@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 from operator import index
 from typing import TYPE_CHECKING
 
 from .._base.keywords import explains_keywords
+from .._base.new_files import NamedFile
 from .._base.numpy import np
+from .._core_rules.system_errors import Explained
 from ..errors import InvalidParameterError, path_error
 from ._exporting import Exported
 from ._images import encode_png, extension_of
@@ -153,9 +156,20 @@ def _write_new(folder: str, name: str, content: bytes | memoryview) -> None:
             hint="names='number' names files by numbers",
         )
     path = os.path.join(folder, *parts)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    directory = os.path.dirname(path)
     try:
-        with open(path, "xb") as file:
+        with Explained("to_image_folder", directory, "created"):
+            os.makedirs(directory, exist_ok=True)
+    except FileExistsError:
+        problem = "is not a directory"
+        raise path_error(
+            "to_image_folder", directory, errno.EEXIST, problem, "give another folder"
+        ) from None
+    try:
+        with (
+            Explained("to_image_folder", path, "written"),
+            io.BufferedWriter(NamedFile(path, "xb", os.fsencode(path))) as file,
+        ):
             file.write(content)
     except FileExistsError:
         hint = "no file is overwritten; give another folder"

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import InvalidParameterError, require_path
+from .._base.integers import integer
+from .._base.words import counted
+from .._core_rules.system_errors import open_to_read, require_path
+from ..errors import InvalidParameterError
 from ._image_reader import ImageReader
 from ._prefetch import map_in_order
 from ._signatures import PackOptions, WriterOptions, accepts, nothing_in
@@ -134,6 +138,7 @@ def from_images(
     """
     if errors not in ("raise", "skip"):
         raise InvalidParameterError(f"errors must be 'raise' or 'skip', not {errors!r}")
+    threads = integer("threads", threads)
     kind = layout_of(layout)
     files = [*items]
     if not files:
@@ -206,8 +211,8 @@ def _open_writers(
     counts = [*map(len, writers)]
     if not resume and len({*counts}) > 1:
         raise InvalidParameterError(
-            f"{os.fspath(paths[0])!r} has {counts[0]} samples, and {os.fspath(paths[1])!r}"
-            f" {counts[1]}; to extend them they must have the same number",
+            f"{os.fspath(paths[0])!r} has {counted(counts[0], 'sample')}, and"
+            f" {os.fspath(paths[1])!r} {counts[1]}; to extend them they must have the same number",
             hint="resume=True continues two files that a killed process has left",
         )
     return writers
@@ -324,8 +329,10 @@ def from_image_list(
         split = _two_paths if images else _ocr_line
     folder = os.fspath(root)
     items = []
-    require_path("from_image_list", list_file)
-    with open(list_file, encoding="utf-8", errors="surrogateescape") as lines:
+    with (
+        open_to_read("from_image_list", list_file) as file,
+        io.TextIOWrapper(file, "utf-8", "surrogateescape") as lines,
+    ):
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:

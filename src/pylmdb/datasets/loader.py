@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import os
-from _operator import index
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
+from .._base.words import counted
 from .._typing import BatchT, Generic, overload
 from ..errors import ForkedError, InvalidParameterError
 from ._collating import CollatedBatches, Failed, choose_batches
@@ -295,8 +296,8 @@ class Loader(Generic[BatchT]):
         epoch, batch = self._at
         count = "endless" if self._repeat else len(self)
         return (
-            f"<pylmdb.datasets.Loader {count} batches of {self._batch_size}, epoch {epoch},"
-            f" batch {batch}, of {self._dataset!r}>"
+            f"<pylmdb.datasets.Loader {counted(count, 'batch')} of {self._batch_size}, epoch"
+            f" {epoch}, batch {batch}, of {self._dataset!r}>"
         )
 
     # -- position ---------------------------------------------------------------------
@@ -353,7 +354,7 @@ def _on_demand(
 
 
 def _checked(name: str, value: SupportsIndex, least: int, most: int | None = None) -> int:
-    number = int(index(value))
+    number = integer(name, value)
     if number < least or (most is not None and number > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
         raise InvalidParameterError(f"{name} must be {bounds}, not {number}")

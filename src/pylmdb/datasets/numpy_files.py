@@ -8,13 +8,16 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from .. import arrays
+from .._base.integers import BYTES, integer
 from .._base.keywords import explains_keywords
 from .._base.numpy import np
 from .._base.owners import Owner
+from .._base.words import counted
+from .._core_rules.system_errors import open_to_read
 from .._shared.output_files import check_output, output
 from ..arrays import npy as _npy
 from ..arrays.npy import check_extent
-from ..errors import InvalidParameterError, require_path
+from ..errors import InvalidParameterError
 from ._exporting import Exported, as_array, key_text, label_array
 from ._npz import MALFORMED, MAX_SAMPLE, Member, array_names
 from ._signatures import WriterOptions, accepts, nothing_in
@@ -78,9 +81,9 @@ def from_npz(
     :raises InvalidParameterError: it is not such an archive; it has no array of that name; the
         numbers of rows and labels differ; a sample is larger than ``max_sample``.
     """
-    require_path("from_npz", source)
+    max_sample = integer("max_sample", max_sample, BYTES)
     try:
-        with zipfile.ZipFile(source) as archive:
+        with open_to_read("from_npz", source) as file, zipfile.ZipFile(file) as archive:
             if data is not None:
                 found = None if labels is None else Member(archive, labels, max_sample)
                 rows = Member(archive, data, max_sample)
@@ -271,18 +274,18 @@ def from_memmap(
 
 def _mapped(source: Path, dtype: DTypeLike | None, shape: tuple[int, ...] | None) -> NDArray[Any]:
     name = os.fspath(source)
-    require_path("from_memmap", name)
     try:
-        if dtype is not None:
-            return np.memmap(name, dtype, "r", 0, shape)
-        with open(name, "rb") as file:
+        with open_to_read("from_memmap", name) as file:
+            if dtype is not None:
+                return np.memmap(file, dtype, "r", 0, shape)
             start, size = file.read(_npy.MAX_HEADER), os.fstat(file.fileno()).st_size
         if start.startswith(b"PK"):
             raise InvalidParameterError("it is an archive; from_npz() reads it")
         form = _npy.form_of(memoryview(start))
         if form.header + form.size > size:
             raise InvalidParameterError(
-                f"its header asks for {form.size} bytes of data; {size - form.header} follow"
+                f"its header asks for {counted(form.size, 'byte')} of data;"
+                f" {size - form.header} follow"
             )
         if not form.size:
             return np.zeros(form.shape, form.dtype)

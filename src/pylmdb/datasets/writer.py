@@ -9,12 +9,13 @@ import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from operator import index
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.progress import Reporter
+from .._base.words import counted
 from .._shared.options import Options, locate
 from ..environment import Environment
 from ..errors import (
@@ -233,7 +234,7 @@ class Writer:
         for key, value in records:
             if not 0 < len(key) <= self._longest:
                 raise BadValsizeError(
-                    f"the key {key[:64]!r} has {len(key)} bytes; this file allows 1 to"
+                    f"the key {key[:64]!r} has {counted(len(key), 'byte')}; this file allows 1 to"
                     f" {self._longest}"
                 )
             if key == self._batch_writer.index_name:
@@ -404,14 +405,14 @@ class Writer:
         raise TypeError("a Writer cannot be pickled or copied; make another one in each process")
 
     def __repr__(self) -> str:
-        state = "closed" if self._env is None else f"{len(self)} samples"
+        state = "closed" if self._env is None else counted(len(self), "sample")
         return f"<pylmdb.datasets.Writer {self._location.given_path!r} {state}>"
 
 
 def _checked_interval(commit_every: int | Literal["auto"]) -> int | None:
     if commit_every == "auto":
         return None
-    interval = index(commit_every)
+    interval = integer("commit_every", commit_every, " or 'auto'")
     if interval < 1:
         raise InvalidParameterError(
             f"commit_every must be 'auto' or at least 1, not {commit_every!r}"

@@ -10,11 +10,11 @@ tuples.
 from __future__ import annotations
 
 from numbers import Number
-from operator import index
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._base.causes import raised_in_python
+from .._base.integers import integer
+from .._base.words import counted
 from ..errors import InvalidParameterError, unknown_word
 
 if TYPE_CHECKING:
@@ -115,12 +115,7 @@ def _encoder_of_bytes_or_text(role: str) -> Callable[[Any], bytes]:
 
 
 def _integer(value: Any) -> int:
-    try:
-        return index(value)
-    except TypeError as failure:
-        if raised_in_python(failure):
-            raise
-        raise TypeError(f"key must be an integer, not {type(value).__name__}") from None
+    return integer("key", value)
 
 
 def _encode_signed(value: object) -> bytes:
@@ -142,7 +137,7 @@ def _encode_unsigned(value: object) -> bytes:
 def _decode_unsigned(data: bytes) -> int:
     if len(data) != 8:
         raise InvalidParameterError(
-            f"key {data!r} is not an integer: it has {len(data)} bytes, not 8"
+            f"key {data!r} is not an integer: it has {counted(len(data), 'byte')}, not 8"
         )
     number: int = _WORD.unpack(data)[0]
     return number

@@ -13,6 +13,7 @@ from .._base.flags import DATABASE_FLAGS, MDB_INTEGERKEY
 from .._base.keywords import explains_keywords, parameters, refuse_unknown
 from .._base.owners import enter
 from .._base.progress import Reporter
+from .._base.words import counted
 from .._core_rules.database_flags import flags_from
 from .._core_rules.failures import database_error
 from .._environment import catalog as _catalog
@@ -281,7 +282,7 @@ class _Loading:
         if values.ndim < 1 or len(values) != len(keys):
             raise InvalidParameterError(
                 f"bulk_load: values has shape {values.shape}; it must have a row for each of"
-                f" {len(keys)} keys"
+                f" {counted(len(keys), 'key')}"
             )
         self._keys, self._values, self._key_format = keys, values, key_format
         first = array_keys.batch(keys[:1], key_format, self._engine)

@@ -19,6 +19,7 @@ from .._base.fsync import fsync_path
 from .._base.new_files import Temporary, modes_of_copy, rename_no_replace
 from .._base.owners import Owner
 from .._core_rules.database_flags import flag_words, words_of
+from .._core_rules.system_errors import Explained, refused_path
 from .._environment import catalog as _catalog
 from .._shared.opening import no_parent
 from .._shared.options import nearest_page_size, refuse_empty_path
@@ -110,7 +111,9 @@ class Destination(Owner):
     def _create(self, new: Temporary) -> Environment:
         if not os.path.isdir(os.path.dirname(self._path)):
             raise no_parent(os.fsdecode(self._dest), self._path)
-        new.make_environment(self._subdir, self._modes())
+        given = self._path if self._dest is None else self._dest
+        with Explained("open", given, "created", self._path):
+            new.make_environment(self._subdir, self._modes())
         # each page is written once and not read again, so readahead would be useless
         return Environment(
             new.name, subdir=self._subdir, max_dbs=room_for(self._databases), sync=False,
@@ -209,7 +212,7 @@ def publish(name: bytes, path: bytes, subdir: bool) -> None:
             rename_no_replace(name, path)
     except OSError as failure:
         if failure.errno not in _EXISTS_ERRORS:
-            raise
+            raise refused_path("open", path, failure.errno or errno.EIO, "created") from failure
         raise error(
             f"{os.fsdecode(path)!r} was created by another process meanwhile",
             failure.errno,
@@ -256,12 +259,21 @@ def is_new(dest: Source) -> bool:
     """Return True if the environment ``dest`` does not exist.
 
     :raises PathNotFoundError: its path is empty.
+    :raises PathError: its path is too long, or has too many symbolic links.
     """
     if isinstance(dest, Environment):
         return False
     path = os.fsencode(dest)
     refuse_empty_path("open", path)
-    return not os.path.exists(data_file(path))
+    try:
+        os.stat(data_file(path))
+    except OSError as failure:
+        if failure.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise refused_path("open", path, failure.errno) from failure
+        return True
+    except ValueError:  # it has a NUL, which opening refuses
+        return True
+    return False
 
 
 def data_file(path: bytes) -> bytes:

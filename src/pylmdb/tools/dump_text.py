@@ -148,8 +148,9 @@ class Lines:
         self.size += size
 
     def error(self, problem: str) -> InvalidParameterError:
-        """Return the exception for an invalid line."""
-        return InvalidParameterError(f"load: line {self.number}: {problem}")
+        """Return the exception for an invalid line, or for a text without lines."""
+        where = f"line {self.number}: " if self.number else ""
+        return InvalidParameterError(f"load: {where}{problem}")
 
     def section(self) -> Section | None:
         """Return the next header; None if there are no more."""

@@ -54,7 +54,7 @@ def dump(
 
     :param source: a path or an open Environment; it is read in one snapshot.
     :param file: the path of a new file, which appears when it is complete; or a file opened for
-        binary writing.
+        binary writing.  Opening the path of a named pipe waits until another process reads it.
     :param databases: ``"all"``: the main database's own records and every named database;
         ``"named"``: the named databases (``mdb_dump -a``); ``"main"``: the main database with
         all its records, among them those of the named databases (``mdb_dump`` without an

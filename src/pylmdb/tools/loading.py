@@ -11,9 +11,10 @@ from .._base.flags import put_flags
 from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._base.progress import Reporter
+from .._base.waiting_input import waiting_input
 from .._core_rules.failures import database_error
+from .._core_rules.system_errors import open_to_read
 from .._environment import catalog as _catalog
-from ..errors import require_path
 from .destination import Destination, NewFile
 from .dump_text import Lines, Section, TextRecords
 from .sorting import BATCH_MEMORY, Sorting, parse_memory
@@ -60,7 +61,8 @@ def load(
     >>> pylmdb.dump("fruit", "text"), pylmdb.load("text", "copy")
     (1, 1)
 
-    :param file: a path, or a file opened for binary reading.
+    :param file: a path, or a file opened for binary reading, which may be a non-blocking pipe.
+        Opening the path of a named pipe waits until another process writes to it.
     :param dest: a path or an open Environment.  A new environment gets its name when it is
         complete.  Into an existing one everything is written in one transaction.
     :param database: the database for sections without a name; None for the main one.
@@ -90,8 +92,9 @@ def load(
     with ExitStack() as stack:
         source: Any = file
         if not hasattr(source, "read"):
-            require_path("load", source)
-            source = stack.enter_context(open(os.fspath(source), "rb"))
+            source = stack.enter_context(open_to_read("load", source))
+        else:
+            source = waiting_input(source)
         lines = Lines(source, _BATCH_SIZE)
         new_file = NewFile(lib_version, page_size, bool(checksums))
         target = enter(stack, Destination(dest, subdir, new_file, _MAX_DATABASES))
@@ -136,7 +139,7 @@ class Loading:
                 section.name = database
             written += self.records(section, TextRecords(self.engine, section.encoding, True))
         if not lines.number:
-            raise lines.error("the dump is empty")
+            raise lines.error("the text is empty; give what dump() or mdb_dump has written")
         return written
 
     def plain(self, database: bytes | None) -> int:

@@ -23,6 +23,7 @@ from .._base.keywords import explains_keywords
 from .._base.new_files import Temporary, modes_of_copy
 from .._base.owners import enter
 from .._base.progress import Reporter
+from .._core_rules.system_errors import Explained
 from .._environment.backup import disk_errors
 from .._environment.backup_file import Backup, Table
 from .._environment.backup_source import is_backup_file, is_backup_source, reading
@@ -75,8 +76,8 @@ def restore(
     True
 
     :param backups: the full backup and then its increments, in their order: each a path, a
-        :class:`Backup`, or a file opened for binary reading, which may be a pipe.  One full backup
-        can be given alone.
+        :class:`Backup`, or a file opened for binary reading, which may be a pipe, also a
+        non-blocking one.  One full backup can be given alone.
     :param path: a path that does not exist, or a directory without ``data.mdb``.
     :param until: restore the newest of the backups up to this transaction (int) or time
         (datetime; without a time zone it is local time).  None for all.  The states between two
@@ -97,7 +98,7 @@ def restore(
     :raises DiskError: the disk is full or has failed.
     """
     sources = _listed(backups)
-    with disk_errors("restore"), ExitStack() as stack:
+    with disk_errors("restore", path), ExitStack() as stack:
         target = enter(stack, _Target(path, bool(subdir), bool(overwrite)))
         target.check()
         readers = [stack.enter_context(reading("restore", each, target.folder)) for each in sources]
@@ -330,6 +331,10 @@ class _Target(Temporary):
 
     def open(self, stack: ExitStack, readers: Sequence[BackupReader]) -> int:
         """Create the file, and return its descriptor."""
+        with Explained("restore", self._given, "created", self._path):
+            return self._make(stack, readers)
+
+    def _make(self, stack: ExitStack, readers: Sequence[BackupReader]) -> int:
         if not is_new(self._given):
             self._env = env = stack.enter_context(self._existing(readers[0].info))
             refuse_others(env, "restore")

@@ -22,6 +22,7 @@ from .._base.flags import DATABASE_FLAGS, MDB_DUPSORT, put_flags
 from .._base.keywords import explains_keywords
 from .._base.owners import enter
 from .._base.progress import Reporter
+from .._base.words import counted
 from .._core_rules.failures import database_error, shown
 from .._environment import catalog as _catalog
 from .._environment.report import Report
@@ -85,7 +86,7 @@ class SalvagedDatabase:
 
     def __str__(self) -> str:
         title = "main database" if self.name is None else f"database {shown(self.name)}"
-        text = f"{title}: {self.saved:,} of {self.entries:,} records saved"
+        text = f"{title}: {self.saved:,} of {counted(self.entries, 'record', ',')} saved"
         if self.damaged:
             text += f"; damaged pages and large values: {self.damaged:,}"
         if self.refused:
@@ -132,7 +133,7 @@ class SalvageReport:
 
     def _summary(self) -> str:
         lost = "nothing was lost" if self.ok else f"{self.lost:,} lost"
-        return f"{self.path}: {self.saved:,} records saved to {self.dest!r}, {lost}"
+        return f"{self.path}: {counted(self.saved, 'record', ',')} saved to {self.dest!r}, {lost}"
 
     def _lines(self) -> Iterator[str]:
         yield self._summary()

@@ -13,9 +13,9 @@ import errno
 import re
 from contextlib import ExitStack
 from functools import partial
-from operator import index
 from typing import TYPE_CHECKING, Any
 
+from .._base.integers import BYTES, integer
 from .._base.owners import enter
 from .._base.progress import Reporter, check_stop
 from .._environment.record_source import DatabaseSource
@@ -49,7 +49,7 @@ def parse_memory(memory: int | str) -> int:
         if found and found[2] in _UNITS:
             size = int(float(found[1]) * 2 ** _UNITS[found[2]])
     elif not isinstance(memory, bool):
-        size = index(memory)
+        size = integer("memory", memory, BYTES)
     if size is None:
         raise InvalidParameterError(
             f"memory must be a number of bytes or a text such as '512 MiB', not {memory!r}",

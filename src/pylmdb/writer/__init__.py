@@ -11,10 +11,10 @@ True
 from __future__ import annotations
 
 from concurrent.futures import Future
-from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._base.buffers import freeze_bytes
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.public_names import directory
 from .._base.threads import report_exception
@@ -155,7 +155,7 @@ class Writer:
         sync: bool | None = None,
         metasync: bool | None = None,
     ) -> None:
-        max_pending = index(max_pending)
+        max_pending = integer("max_pending", max_pending)
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         env._use()

@@ -15,7 +15,6 @@ import threading
 from contextlib import suppress
 from itertools import starmap
 
-from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
 from ..errors import ClosedError
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
 # a socket with a timeout of 0 would not wait, and raise another error
 _SHORTEST = 0.001
 _ENDLESS = Deadline(None)
+
+
+class LateError(Exception):
+    """The deadline has passed."""
 
 
 class _Link:
@@ -66,7 +69,7 @@ class _Link:
 
         The reply to a flush that was too late is read by the next one.
 
-        :raises LockTimeoutError: they are not committed before the deadline.
+        :raises LateError: they are not committed before the deadline.
         """
         self.broken = True
         try:
@@ -76,7 +79,7 @@ class _Link:
             while self._awaited:
                 self._read_replies(deadline)
         except TimeoutError:
-            raise refusal("writes not committed in time", deadline.timeout) from None
+            raise LateError from None
         finally:
             self._socket.settimeout(None)
         self.broken = False
@@ -131,7 +134,7 @@ if hasattr(os, "register_at_fork"):
 class _TimedLock:
     """A ``with`` block that holds a lock.
 
-    :raises LockTimeoutError: the lock is not free before the deadline.
+    :raises LateError: the lock is not free before the deadline.
     """
 
     def __init__(self, lock: threading.Lock, deadline: Deadline) -> None:
@@ -143,7 +146,7 @@ class _TimedLock:
         # one call of C takes the lock and notes it
         self._acquired.extend(starmap(self._lock.acquire, [(True, -1 if left is None else left)]))
         if not self._acquired[0]:
-            raise refusal("writes not committed in time", self._deadline.timeout)
+            raise LateError
 
     def __exit__(self, *exc: object) -> None:
         while self._acquired and self._acquired.pop():
@@ -180,7 +183,7 @@ def flush(address: str, deadline: Deadline) -> None:
     """Wait until all operations that were sent are committed.
 
     :raises Error: one was refused.
-    :raises LockTimeoutError: they are not committed before the deadline.
+    :raises LateError: they are not committed before the deadline.
     :raises ClosedError: the writer process has ended.
     """
     failure = _call(address, lambda link: link.flush(deadline), deadline)

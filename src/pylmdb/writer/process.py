@@ -25,12 +25,13 @@ import threading
 import warnings
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from operator import index
 
 from .. import _registry
 from .._base.buffers import freeze_bytes
+from .._base.integers import integer
 from .._base.keywords import explains_keywords
 from .._base.public_names import directory
+from .._base.words import counted
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import Deadline
 from .._typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ class WriterProcess:
     def __init__(
         self, path: Path, *, max_pending: int = 1024, **options: Unpack[EnvironmentOptions]
     ) -> None:
-        max_pending = index(max_pending)
+        max_pending = integer("max_pending", max_pending)
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, not {max_pending}")
         if not sys.executable or getattr(sys, "frozen", False):
@@ -224,7 +225,11 @@ class WriterProcess:
         """
         self._check()
         self._refuse_to_wait_for_itself("flush")
-        links.flush(self._address, Deadline(timeout))
+        try:
+            links.flush(self._address, Deadline(timeout))
+        except links.LateError:
+            waited = counted(timeout or 0, "second")
+            raise refusal("writes not committed in time", self._path, waited) from None
 
     def _send(self, *message: object) -> None:
         self._check()

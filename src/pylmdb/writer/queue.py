@@ -127,7 +127,7 @@ class WriteQueue:
     ) -> None:
         """Add operations; wait for room, unless ``bound`` is False."""
         self.check()
-        why = f"{self._max_pending} writes are waiting, the limit (max_pending)"
+        why = f"as many writes are waiting as max_pending={self._max_pending} allows"
         self._wait_for(lambda: self._put(operations, bound), Deadline(timeout), why)
 
     def _put(self, operations: Sequence[Operation], bound: bool) -> bool:
@@ -189,8 +189,11 @@ class WriteQueue:
         while not condition():
             self.refuse_self_wait()
             if not deadline.slice():
+                options = self.env._options
                 raise LockTimeoutError(
-                    f"writer: {why}", hint="wait longer, or find out what keeps the writer lock"
+                    f"writer: {options.given_path!r}: {why}",
+                    hint="wait longer, or end the write transaction that is open: 'fuser -v' lists"
+                    f" the processes that have {options.lock_name!r} open",
                 )
             waiter = allocate_lock()
             waiter.acquire()

@@ -78,7 +78,7 @@ typedef struct {
     /* functions and classes in Python, which take_python_side() imports */
     int has_python_side;
     PyObject *error, *database_error, *open_db_error, *refusal, *wrong_thread_error;
-    PyObject *successor, *record_count, *next_number;
+    PyObject *integer, *successor, *record_count, *next_number;
     PyObject *deadline_of;
     RecordKind stat, info;
     PyObject *empty, *names[ARG_COUNT];

@@ -55,6 +55,7 @@ int take_python_side(CoreState *state)
         {"pylmdb._core_rules.refusals", "refusal", &state->refusal},
         {"pylmdb._core_rules.failures", "database_error", &state->database_error},
         {"pylmdb._core_rules.failures", "open_db_error", &state->open_db_error},
+        {"pylmdb._base.integers", "integer", &state->integer},
         {"pylmdb._core_rules.ranges", "successor", &state->successor},
         {"pylmdb._core_rules.ranges", "record_count", &state->record_count},
         {"pylmdb._core_rules.numbers", "next_number", &state->next_number},

@@ -222,7 +222,7 @@ static int core_exec(PyObject *module)
     each(environment_type); each(database_type); each(lock_type); each(hold_type); \
     each(transaction_class); each(cursor_class); each(database_class); \
     each(error); each(database_error); each(open_db_error); each(refusal); \
-    each(successor); each(record_count); each(next_number); \
+    each(integer); each(successor); each(record_count); each(next_number); \
     each(open_db); \
     each(wrong_thread_error); each(deadline_of); \
     each(stat.class); each(stat.fields); each(stat.empty); \

@@ -152,7 +152,7 @@ static void read_meta(struct pylmdb_check *check, unsigned int i, struct meta *m
     else if (!has_magic(at, AT_MAGIC, magic, format->version))
         report_meta(check, i, "has no magic number, or is of another format", 0);
     else if (meta->page_size != file->page_size)
-        report_meta(check, i, "says that pages have %llu bytes", meta->page_size);
+        report_meta(check, i, "says that the page size is %llu", meta->page_size);
     else if (check->format == 3 && !meta->pages && meta->txnid == i)
         return; /* LMDB 1.0 has rolled its transaction back: the other meta page is the valid one */
     else if (meta->pages < META_PAGES || meta->pages > UINT64_MAX / MAX_PAGE)
@@ -208,7 +208,7 @@ static void note_checksums(struct pylmdb_check *check)
         return;
     file->page_room -= size;
     report(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-           "its pages have checksums of %u bytes, which were not checked", size);
+           "its pages have checksums of size %u, which were not checked", size);
 }
 
 /* ---- the whole file ---- */

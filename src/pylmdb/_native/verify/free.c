@@ -79,7 +79,7 @@ void check_free_record(struct tree *tree, const unsigned char *node, uint64_t pa
     if ((flags && flags != NODE_OVERFLOW) || !room || node_size(node) % sizeof(count) ||
         !read_list(&list, 0, 1, &count) || (count && count != room - 1)) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "value %u of %llu bytes is not a list of %llu pages", i,
+               "value %u, of size %llu, is not a list of pages of length %llu", i,
                (unsigned long long)node_size(node), (unsigned long long)count);
         tree->is_partial = 1;
         return;
@@ -88,7 +88,7 @@ void check_free_record(struct tree *tree, const unsigned char *node, uint64_t pa
      * damage when they read the record. */
     if (!count && room > 1)
         report(check, PYLMDB_NOTE, tree->number, page,
-               "value %u is an empty list with room for %llu pages", i,
+               "value %u is an empty list with unused room (pages: %llu)", i,
                (unsigned long long)room - 1);
     check_numbers(tree, &list, count, page, i);
 }
@@ -115,10 +115,10 @@ void check_unused_pages(struct pylmdb_check *check)
     /* A file may end before its last pages if these are free. */
     if (beyond)
         report(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-               "it is too short: %llu pages from page %llu on are missing, and are not free",
-               (unsigned long long)beyond, (unsigned long long)first);
+               "it is too short: pages from page %llu on are missing, and are not free (%llu)",
+               (unsigned long long)first, (unsigned long long)beyond);
     else if (check->leaked && !check->damages)
         report(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-               "%llu pages are neither in use nor free, which does no harm",
+               "pages are neither in use nor free, which does no harm (%llu)",
                (unsigned long long)check->leaked);
 }

@@ -101,8 +101,8 @@ uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t p
     }
     if (size > count * file->page_size - format->header - file->sum_size) {
         report(check, PYLMDB_DAMAGE, tree->number, first,
-               "its %llu overflow pages are too few for the %llu bytes of value %u on page %llu",
-               (unsigned long long)count, (unsigned long long)size, i, (unsigned long long)page);
+               "value %u on page %llu has %llu bytes, too many for its overflow pages (%llu)", i,
+               (unsigned long long)page, (unsigned long long)size, (unsigned long long)count);
         return 0;
     }
     if (!use_pages(tree, first, count, page))

@@ -123,7 +123,7 @@ static int node_is_sound(const struct view *view, const unsigned char *node, uns
         if (!key_size && !tree->outer)
             return fault(view, "key %u is empty", i, 0);
     } else if (i && width && key_size != width) {
-        return fault(view, "key %u has %u bytes, but its database has keys of another size", i,
+        return fault(view, "key %u has the size %u, but its database has keys of another size", i,
                      (unsigned int)key_size);
     }
     if (size > room)
@@ -184,10 +184,10 @@ static int fixed_values_are_sound(const struct view *view)
     const size_t room = page_upper(format, view->page) - page_lower(format, view->page);
 
     if (!width || (view->tree->width && width != view->tree->width))
-        return fault(view, "its values have %u bytes each, but its tree has values of another size",
+        return fault(view, "its values have the size %u, but its tree has values of another size",
                      (unsigned int)width, 0);
     if (page_count(format, view->page) * width + room != view->size - format->header)
-        return fault(view, "%u values of %u bytes do not fit on it with its free space",
+        return fault(view, "its values, %u of size %u, do not fit on it with its free space",
                      page_count(format, view->page), (unsigned int)width);
     return 1;
 }
@@ -221,7 +221,7 @@ int sub_page_is_sound(struct tree *tree, const unsigned char *sub, size_t size, 
     if (!(tree->record.flags & DUPSORT))
         return fault(&view, "the database has no duplicates", 0, 0);
     if (size < format->header || size % 2)
-        return fault(&view, "%u bytes are not a page", (unsigned int)size, 0);
+        return fault(&view, "a page cannot have the size %u", (unsigned int)size, 0);
     flags = page_flags(format, sub);
     if ((flags & ~(unsigned int)DIRTY) != (LEAF | SUB | fixed))
         return fault(&view, "the page's flags are 0x%04x", flags, 0);

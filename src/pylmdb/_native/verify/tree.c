@@ -48,22 +48,22 @@ static int record_is_sound(struct tree *tree, uint64_t page)
     }
     if (record->depth > MAX_DEPTH) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "the record of the tree says %u levels, but a tree has at most %d", record->depth,
-               (int)MAX_DEPTH);
+               "the record of the tree says that its depth is %u, but the greatest is %d",
+               record->depth, (int)MAX_DEPTH);
         return 0;
     }
     if (tree->number != PYLMDB_FREE_TREE &&
         (record->width > file->page_size - file->format->header ||
          (tree->outer && !record->width != !(record->flags & DUPFIXED)))) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               "the record of the tree says values of %u bytes, which is not possible",
+               "the record of the tree says that values have the size %u, which is not possible",
                record->width);
         return 0;
     }
     if ((record->root == NO_ROOT) != !record->depth || (tree->outer && !record->depth)) {
         report(check, PYLMDB_DAMAGE, tree->number, page,
-               record->depth ? "the record of the tree says %u levels, but has no root"
-                             : "the record of the tree says %u levels, but has a root",
+               record->depth ? "the record of the tree says that its depth is %u, but has no root"
+                             : "the record of the tree says that its depth is %u, but has a root",
                record->depth);
         return 0;
     }
@@ -95,7 +95,7 @@ static void walk_tree(struct tree *tree, uint64_t page)
         return;
     if (record->depth && tree->leaf_level != record->depth)
         report(tree->check, PYLMDB_DAMAGE, tree->number, page,
-               "the record of the tree says %u levels, but the tree has %u", record->depth,
+               "the record of the tree says that its depth is %u, but it is %u", record->depth,
                tree->leaf_level);
     /* Some releases of liblmdb do not count all pages of duplicates, and all releases still
      * count those of deleted keys. */

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..._base.words import counted
 from ..._environment import catalog as _catalog
 from ...errors import BadValsizeError, CorruptedError, InvalidParameterError
 from .. import _plain_pickle
@@ -123,6 +124,7 @@ def _plausible_entries(env: Environment, claimed: int) -> int:
     most = size // _RECORD_HEADER
     if claimed > most:
         raise CorruptedError(
-            f"{env.path()!r} claims {claimed} records; its {size} bytes hold at most {most}"
+            f"{env.path()!r} claims {counted(claimed, 'record')}; its {size} bytes hold at"
+            f" most {most}"
         )
     return claimed

@@ -90,8 +90,7 @@ class PlainLayout:
         key = self.key_format % number
         if not self._numbers_are_free and self.batch_writer.get(key) is not None:
             raise InvalidParameterError(
-                f"the next number, {number}, makes the key {key!r}, which one of the"
-                f" {self.batch_writer.count} samples has",
+                f"the next number, {number}, makes the key {key!r}, which another sample has",
                 hint="give names to append(), or another key_format to the Writer",
             )
         self._numbers_are_free = True
