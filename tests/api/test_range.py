@@ -297,7 +297,7 @@ def test_an_integer_bound_of_another_width_is_refused_at_the_first_record(env, o
         for n in range(3):
             txn.put(NUMBER.pack(n), b"")
         found = txn.range(**bound)
-        with pytest.raises(pylmdb.InvalidParameterError, match=rf"bytes is {len(other)};.* is 8"):
+        with pytest.raises(pylmdb.InvalidParameterError, match=rf"size {len(other)};.* size 8"):
             next(found)
         assert list(found) == []
 

@@ -210,7 +210,7 @@ REFUSALS: dict[str, Refusal] = {
     "keys of several widths": _of(ValueError, "keyfixed needs keys of one width"),
     "values of another width": _of(
         InvalidParameterError,
-        "getmulti: the size of values in bytes is {}, not dupfixed_bytes={}",
+        "getmulti: the values have the size {}, not dupfixed_bytes={}",
         "",
         errno.EINVAL,
     ),
@@ -244,7 +244,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "bound of another width": _of(
         InvalidParameterError,
-        "{}: the size of start or stop in bytes is {}; that of the keys is {}",
+        "{}: start or stop has the size {}; the keys have the size {}",
     ),
     "negative record count": _of(InvalidParameterError, "range: {} must be at least 0, not {}"),
 }

@@ -64,8 +64,8 @@ def backup(
     """``Environment.backup``."""
     if compression not in COMPRESSIONS:
         raise ValueError(f"backup: compression must be None or 'zstd', not {compression!r}")
-    limit = Limit(max_seconds, env._options.given_path)
     shared = env._use()
+    limit = Limit(max_seconds, env._options.given_path)
     with disk_errors("backup", dest), ExitStack() as stack:
         previous = None if since is None else stack.enter_context(reading("backup", since))
         file, path = open_destination(stack, env, dest, previous, overwrite, limit)
