@@ -170,7 +170,8 @@ def test_batches_of_keys_with_different_widths(mixed, options):
         for width, key, other in ((4, b"c", b"big"), (8, b"big", b"c")):
             found = cursor.getmulti([key], dupdata=True, dupfixed_bytes=width)
             assert found == list(txn.range(key, key + b"\0"))
-            with pytest.raises(pylmdb.InvalidParameterError, match=f"size {12 - width}, not dupfixed_bytes"):
+            other_size = f"size {12 - width}, not dupfixed_bytes"
+            with pytest.raises(pylmdb.InvalidParameterError, match=other_size):
                 cursor.getmulti([key, other], dupdata=True, dupfixed_bytes=width)
             dtype = f"<u{width}"
             assert sorted(txn.dup_array(key, dtype).tolist()) == [*range(len(found))]
