@@ -5,7 +5,8 @@ import random
 import threading
 
 import pytest
-from programs import in_threads
+from leaks import MEASURE
+from programs import in_threads, run
 
 import pylmdb
 
@@ -68,6 +69,26 @@ def test_pages_are_used_again(env):
             write(env, number)
             env.begin().abort()
         assert env.info().used <= used + 30 * env.stat().psize
+
+
+def test_a_transaction_that_cannot_begin_leaves_no_reader(env_path, lib_version):
+    run(
+        MEASURE
+        + """
+with pylmdb.open(path, lib_version=lib_version) as env, env.begin(write=True) as txn:
+    txn.put(KEY, bytes(1 << 20))
+env = pylmdb.open(path, lock=False)
+os.truncate(os.path.join(path, "data.mdb"), 1 << 14)
+while True:  # the size of the file is looked at every few milliseconds, until it is too small
+    try:
+        env.begin().abort()
+    except pylmdb.CorruptedError:
+        break
+measure({"begin": env.begin}, raises=True)
+""",
+        env_path,
+        lib_version,
+    )
 
 
 def test_threads_read_while_one_writes(env):
