@@ -54,6 +54,18 @@ def test_slots_are_used_again_in_any_order(open_env):
     env.begin().abort()
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_copy_uses_the_slot_of_an_idle_reader(tmp_path, path, lib_version, compact):
+    with pylmdb.open(path, lib_version=lib_version, max_readers=1, max_spare_txns=1) as env:
+        env.begin().abort()
+        assert len(env.reader_list()) == 1
+        env.copy(tmp_path / "copy", compact=compact)
+        full = "copy: the reader table is full; max_readers limits it to 1 read transactions"
+        with env.begin(), pytest.raises(pylmdb.ReadersFullError, match=full):
+            env.copy(tmp_path / "another", compact=compact)
+    assert not (tmp_path / "another").exists()
+
+
 @pytest.mark.parametrize("flag", ["", "reversekey", "duplicates"])
 def test_an_environment_is_opened_while_no_slot_is_left(tmp_path, path, lib_version, flag):
     """Also if another program has made a main database with flags."""

@@ -159,7 +159,7 @@ def copy_to_descriptor(
         if code:
             raise _failed("mdb_env_copyfd3", code, shared)
     elif compact:
-        code = shared.run(lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
+        code = _run(shared, lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
         if code:
             raise _failed("mdb_env_copyfd3", code, shared)
     else:
@@ -200,7 +200,18 @@ def check_pages(
         raise exception_for(operation, env._options.given_path, report)
 
 
+def _run(shared: SharedEnv, function: Callable[..., int], *args: object) -> int:
+    """Call a function that begins a read transaction before it writes anything."""
+    code = shared.run(function, *args)
+    if code == shared.engine.lib.MDB_READERS_FULL:
+        shared.run(shared.free_slots)
+        code = shared.run(function, *args)
+    return code
+
+
 def _failed(what: str, code: int, shared: SharedEnv) -> Error:
+    if code == shared.engine.lib.MDB_READERS_FULL:
+        return shared.no_slot(what, "copy")
     if code > 0:
         return error(what, code, problem="copy: the copy could not be written")
     return read_error(what, "copy", code, shared)
@@ -210,7 +221,7 @@ def _copy_plain(env: Environment, fd: int) -> None:
     while True:
         shared = env._use()
         lib = shared.engine.lib
-        code = shared.run(lib.pylmdb_env_copyfd, fd, 0, int(SLICE * 1000))
+        code = _run(shared, lib.pylmdb_env_copyfd, fd, 0, int(SLICE * 1000))
         if not code:
             return
         if code != lib.PYLMDB_ETIMEDOUT:
