@@ -113,6 +113,14 @@ def test_threads_read_while_one_writes(env):
     in_threads(read, read, commit)
 
 
+def test_a_file_that_was_moved_is_copied(env, tmp_path):
+    """No transaction can be committed any more, so the copy needs none."""
+    (tmp_path / "env" / "data.mdb").rename(tmp_path / "moved")
+    env.copy(tmp_path / "copy")
+    assert copied(tmp_path / "copy") == 0
+    (tmp_path / "moved").rename(tmp_path / "env" / "data.mdb")
+
+
 def copied(path):
     with pylmdb.open(path, readonly=True, lock=False) as env, env.begin() as txn:
         return number_in(txn)

@@ -20,11 +20,12 @@ from .._base.owners import Descriptor, Owner
 from .._core_rules.failures import read_error
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
-from ..errors import Error, error
+from ..errors import Error, ReadonlyError, ReplacedError, error
 from . import catalog as _catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from os import PathLike
     from typing import Any
 
@@ -170,12 +171,19 @@ def copy_to_descriptor(
                 "end it first, or copy with compact=True",
                 "copy: this thread has a write transaction open and would wait for itself",
             )
-        alone = not env._options.lock and not env.readonly
-        with env.begin(write=True) if alone else nullcontext():
+        with nullcontext() if env._options.lock else _no_commits(env):
             if shared.has_sums:
                 with env.begin(write=False):
                     check_pages("copy", env)
             _copy_plain(env, fd)
+
+
+def _no_commits(env: Environment) -> AbstractContextManager[object]:
+    """Keep the other threads of this process from committing, without a lock file."""
+    try:
+        return env.begin(write=True)
+    except (ReadonlyError, ReplacedError):  # for these reasons no thread can write
+        return nullcontext()
 
 
 def check_pages(
