@@ -34,9 +34,11 @@ struct opened {
     struct pylmdb_pool *pool;
     char path[512], data[544], lock[544];
     size_t start, most;
+    unsigned int flags;
 };
-/* The map has start bytes at first, and may grow to most. */
-void open_new(struct opened *opened, const char *name, size_t start, size_t most);
+/* The map has start bytes at first, and may grow to most. flags: MDB_NOLOCK or 0. */
+void open_new(struct opened *opened, const char *name, size_t start, size_t most,
+              unsigned int flags);
 /* Open the same files again, in a child, or after close_env(). */
 void open_again(struct opened *opened);
 void close_env(struct opened *opened);
@@ -69,6 +71,7 @@ void check_file(const struct opened *opened);
     TEST(page_lists) \
     TEST(writer_lock) \
     TEST(readers_beside_a_writer) \
+    TEST(readers_without_a_lock_file) \
     TEST(growth_beside_readers) \
     TEST(handles_beside_readers)
 #define DECLARE(name) void test_##name(void);

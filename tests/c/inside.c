@@ -15,7 +15,7 @@ void test_assertions(void)
     struct opened opened;
     struct pylmdb_txn txn;
 
-    open_new(&opened, "assertions", 1 << 20, 1 << 20);
+    open_new(&opened, "assertions", 1 << 20, 1 << 20, 0);
     begin_write(&opened, &txn);
     put(txn.ptr, 1, "kept", "1");
     commit(&opened, &txn);

@@ -19,21 +19,24 @@ static void open_files(struct opened *opened)
     /* The pages have checksums where the format can have them. */
     OK(pylmdb_set_up(opened->env, 1, opened->start, opened->most, 0, 0, 126, 64, 0,
                      MDB_VERSION_MAJOR > 0));
-    OK(pylmdb_env_open(opened->env, opened->path, MDB_NOTLS, 0600, &noted));
+    OK(pylmdb_env_open(opened->env, opened->path, MDB_NOTLS | opened->flags, 0600, &noted));
     opened->pool = pylmdb_pool_new(opened->env, 1);
     CHECK(opened->pool);
-    OK(pylmdb_finish_open(opened->pool, opened->data, opened->lock, 1, 64, &result));
+    OK(pylmdb_finish_open(opened->pool, opened->data,
+                          opened->flags & MDB_NOLOCK ? NULL : opened->lock, 1, 64, &result));
     OK(result.main_code);
     CHECK(result.has_name);
 }
 
-void open_new(struct opened *opened, const char *name, size_t start, size_t most)
+void open_new(struct opened *opened, const char *name, size_t start, size_t most,
+              unsigned int flags)
 {
     snprintf(opened->path, sizeof(opened->path), "%s/%s", folder, name);
     snprintf(opened->data, sizeof(opened->data), "%s/data.mdb", opened->path);
     snprintf(opened->lock, sizeof(opened->lock), "%s/lock.mdb", opened->path);
     opened->start = start;
     opened->most = most;
+    opened->flags = flags;
     CHECK(!mkdir(opened->path, 0700));
     open_files(opened);
 }

@@ -26,7 +26,7 @@ void test_growth(void)
     size_t before;
 
     memset(value, 'v', sizeof(value));
-    open_new(&opened, "growth", 1 << 18, (size_t)1 << 28);
+    open_new(&opened, "growth", 1 << 18, (size_t)1 << 28, 0);
     before = map_size(opened.env);
     begin_write(&opened, &writer);
     put(writer.ptr, MAIN, "first", "1");
@@ -65,7 +65,7 @@ void test_truncation(void)
     int failed = 0;
 
     memset(value, 'v', sizeof(value));
-    open_new(&opened, "truncation", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "truncation", 1 << 20, (size_t)1 << 26, 0);
     begin_write(&opened, &txn);
     for (i = 0; i < 2000; i++)
         OK(pylmdb_put(txn.ptr, MAIN, 0, &i, sizeof(i), value, SIZE, 0));
@@ -133,7 +133,7 @@ void test_fork_in_read(void)
     int status = 1;
     pid_t child;
 
-    open_new(&opened, "fork", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "fork", 1 << 20, (size_t)1 << 26, 0);
     write_numbers(&opened, "old");
     begin_read(&opened, &txn);
     write_numbers(&opened, "new");

@@ -83,7 +83,7 @@ void test_records(void)
     MDB_val found;
     unsigned int i;
 
-    open_new(&opened, "records", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "records", 1 << 20, (size_t)1 << 26, 0);
     begin_write(&opened, &txn);
     put_all(txn.ptr, MAIN);
     get_all(txn.ptr, MAIN);
@@ -118,7 +118,7 @@ void test_orders(void)
     unsigned int i;
     MDB_val found;
 
-    open_new(&opened, "orders", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "orders", 1 << 20, (size_t)1 << 26, 0);
     begin_write(&opened, &txn);
     wide = open_db(&opened, txn.ptr, "wide", MDB_CREATE | MDB_INTEGERKEY);
     narrow = open_db(&opened, txn.ptr, "narrow", MDB_CREATE | MDB_INTEGERKEY);
@@ -159,7 +159,7 @@ void test_duplicates(void)
     MDB_dbi dbi[3];
     size_t count;
 
-    open_new(&opened, "duplicates", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "duplicates", 1 << 20, (size_t)1 << 26, 0);
     begin_write(&opened, &txn);
     for (kind = 0; kind < 3; kind++) {
         char name[8];
@@ -205,7 +205,7 @@ void test_lookups(void)
     int decimal;
     unsigned int i;
 
-    open_new(&opened, "lookups", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "lookups", 1 << 20, (size_t)1 << 26, 0);
     for (decimal = 0; decimal < 2; decimal++) {
         MDB_dbi dbi;
 
@@ -247,7 +247,7 @@ void test_bulk(void)
     unsigned int i, seen = 0;
     char text[100];
 
-    open_new(&opened, "bulk", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "bulk", 1 << 20, (size_t)1 << 26, 0);
     begin_write(&opened, &txn);
     OK(pylmdb_cursor_open(txn.ptr, MAIN, &cursor));
     bulk = pylmdb_bulk_new(cursor, MDB_APPEND, NULL);
@@ -285,7 +285,7 @@ void test_ranges(void)
     MDB_val name;
     size_t count, deleted;
 
-    open_new(&opened, "ranges", 1 << 20, (size_t)1 << 26);
+    open_new(&opened, "ranges", 1 << 20, (size_t)1 << 26, 0);
     begin_write(&opened, &txn);
     put_all(txn.ptr, MAIN);
     OK(pylmdb_count(txn.ptr, MAIN, 0, "2", 1, "5", 1, &count));

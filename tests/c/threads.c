@@ -62,7 +62,7 @@ void test_writer_lock(void)
     struct opened opened;
     struct ended ended;
 
-    open_new(&opened, "writer_lock", 1 << 20, 1 << 20);
+    open_new(&opened, "writer_lock", 1 << 20, 1 << 20, 0);
     ended.opened = &opened;
     begin_write(&opened, &ended.txn);
     join(start(begin_in_vain, &opened));
@@ -141,15 +141,15 @@ static void *read_snapshots(void *context)
 }
 
 /* Write until the readers have seen enough. */
-static void write_beside_readers(const char *name, size_t start_size, size_t most, size_t size,
-                                 unsigned int commits)
+static void write_beside_readers(const char *name, unsigned int flags, size_t start_size,
+                                 size_t most, size_t size, unsigned int commits)
 {
     struct shared shared = {.size = size};
     pthread_t readers[READERS];
     unsigned int number = 0;
     int i;
 
-    open_new(&shared.opened, name, start_size, most);
+    open_new(&shared.opened, name, start_size, most, flags);
     store_number(&shared, ++number);
     for (i = 0; i < READERS; i++)
         readers[i] = start(read_snapshots, &shared);
@@ -164,13 +164,18 @@ static void write_beside_readers(const char *name, size_t start_size, size_t mos
 
 void test_readers_beside_a_writer(void)
 {
-    write_beside_readers("readers", 1 << 20, 1 << 26, 40, 200);
+    write_beside_readers("readers", 0, 1 << 20, 1 << 26, 40, 200);
+}
+
+void test_readers_without_a_lock_file(void)
+{
+    write_beside_readers("without", MDB_NOLOCK, 1 << 20, 1 << 26, 40, 200);
 }
 
 /* Large values, so that the map grows several times. */
 void test_growth_beside_readers(void)
 {
-    write_beside_readers("growing", 1 << 18, (size_t)1 << 28, 8192, 30);
+    write_beside_readers("growing", 0, 1 << 18, (size_t)1 << 28, 8192, 30);
 }
 
 /* -- handles that are opened while readers begin --------------------------------------- */
@@ -214,7 +219,7 @@ void test_handles_beside_readers(void)
     char name[20];
     int i;
 
-    open_new(&handles.opened, "handles", 1 << 20, (size_t)1 << 26);
+    open_new(&handles.opened, "handles", 1 << 20, (size_t)1 << 26, 0);
     for (i = 0; i < READERS; i++)
         readers[i] = start(use_handles, &handles);
     for (i = 0; i < DBS; i++) {
