@@ -726,7 +726,10 @@ int pylmdb_env_check(MDB_env *env)
 
     if (meta->mm_last_pg < env->me_found_size / env->me_psize)
         return MDB_SUCCESS;
-    if ((rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn)) != 0)
+    rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    if (rc == MDB_READERS_FULL)
+        return MDB_SUCCESS; /* the first transaction that can begin looks again */
+    if (rc)
         return rc;
     if (!file_is_whole(txn, env->me_found_size))
         rc = MDB_CORRUPTED;

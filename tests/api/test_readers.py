@@ -54,6 +54,18 @@ def test_slots_are_used_again_in_any_order(open_env):
     env.begin().abort()
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_copy_uses_the_slot_of_an_idle_reader(tmp_path, path, lib_version, compact):
+    with pylmdb.open(path, lib_version=lib_version, max_readers=1, max_spare_txns=1) as env:
+        env.begin().abort()
+        assert len(env.reader_list()) == 1
+        env.copy(tmp_path / "copy", compact=compact)
+        full = "copy: the reader table is full; max_readers limits it to 1 read transactions"
+        with env.begin(), pytest.raises(pylmdb.ReadersFullError, match=full):
+            env.copy(tmp_path / "another", compact=compact)
+    assert not (tmp_path / "another").exists()
+
+
 @pytest.mark.parametrize("flag", ["", "reversekey", "duplicates"])
 def test_an_environment_is_opened_while_no_slot_is_left(tmp_path, path, lib_version, flag):
     """Also if another program has made a main database with flags."""
@@ -87,6 +99,36 @@ with env.begin(write=True) as txn:
     if flag == "duplicates":
         expected.insert(1, (b"az", b"old"))
     assert found == expected
+
+
+@pytest.mark.parametrize("lacking", [2, 40], ids=["free pages", "pages in use"])
+def test_a_short_file_is_opened_while_no_slot_is_left(path, lib_version, lacking):
+    """It may lack free pages at its end.  If it lacks others, no transaction can begin."""
+    with pylmdb.open(path, lib_version=lib_version, max_readers=1) as env:
+        for key in b"a", b"b", b"c":
+            with env.begin(write=True) as txn:
+                txn.put(key, bytes(20 * env.stat().psize))
+        with env.begin(write=True) as txn:
+            txn.delete(b"c")
+        with env.begin(write=True) as txn:
+            txn.put(b"d", b"")
+        size = os.path.getsize(path + "/data.mdb")
+        with env.begin():
+            os.truncate(path + "/data.mdb", size - lacking * env.stat().psize)
+            run(
+                f"""
+try:
+    env = pylmdb.open(path)
+    assert len(env.reader_list()) == 1
+    env.begin(write=True).abort()
+except pylmdb.CorruptedError as error:
+    assert {lacking} == 40 and "was cut short" in str(error), error
+else:
+    assert {lacking} == 2
+""",
+                path,
+                lib_version,
+            )
 
 
 def test_slots_that_another_process_has_freed_are_used_again(path, lib_version):

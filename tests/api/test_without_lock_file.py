@@ -5,7 +5,8 @@ import random
 import threading
 
 import pytest
-from programs import in_threads
+from leaks import MEASURE
+from programs import in_threads, run
 
 import pylmdb
 
@@ -70,6 +71,26 @@ def test_pages_are_used_again(env):
         assert env.info().used <= used + 30 * env.stat().psize
 
 
+def test_a_transaction_that_cannot_begin_leaves_no_reader(env_path, lib_version):
+    run(
+        MEASURE
+        + """
+with pylmdb.open(path, lib_version=lib_version) as env, env.begin(write=True) as txn:
+    txn.put(KEY, bytes(1 << 20))
+env = pylmdb.open(path, lock=False)
+os.truncate(os.path.join(path, "data.mdb"), 1 << 14)
+while True:  # the size of the file is looked at every few milliseconds, until it is too small
+    try:
+        env.begin().abort()
+    except pylmdb.CorruptedError:
+        break
+measure({"begin": env.begin}, raises=True)
+""",
+        env_path,
+        lib_version,
+    )
+
+
 def test_threads_read_while_one_writes(env):
     stop = threading.Event()
 
@@ -90,6 +111,14 @@ def test_threads_read_while_one_writes(env):
             stop.set()
 
     in_threads(read, read, commit)
+
+
+def test_a_file_that_was_moved_is_copied(env, tmp_path):
+    """No transaction can be committed any more, so the copy needs none."""
+    (tmp_path / "env" / "data.mdb").rename(tmp_path / "moved")
+    env.copy(tmp_path / "copy")
+    assert copied(tmp_path / "copy") == 0
+    (tmp_path / "moved").rename(tmp_path / "env" / "data.mdb")
 
 
 def copied(path):

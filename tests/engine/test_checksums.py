@@ -102,6 +102,17 @@ def test_nothing_is_written_where_pages_have_checksums(native, env_path, tmp_pat
         put(env, RECORDS)
 
 
+@pytest.mark.parametrize("lock", [True, False])
+def test_a_file_with_checksums_is_copied(native, env_path, tmp_path, lock):
+    with native() as own:
+        put(own, RECORDS)
+    with pylmdb.open(env_path, lock=lock) as env:
+        env.copy(tmp_path / "copy")
+    assert pylmdb.verify(tmp_path / "copy").ok
+    with pylmdb.open(tmp_path / "copy", readonly=True) as copy, copy.begin() as txn:
+        assert [*txn.cursor()] == RECORDS
+
+
 def test_compact_does_not_take_checksums_away(native, env_path):
     with native() as own:
         put(own, RECORDS)

@@ -318,6 +318,23 @@ if not pid:
         os._exit(1)
 assert found == [b"old", b"old"] and wait_for(pid) == 0
 """,
+    "an interrupt at any point of the first use, and then another fork": """
+import strikes
+churn()
+def grandchild():
+    assert reader.get(b"000") == b"old"
+    pids = [row.pid for row in env.reader_list() if row.txnid == reader.id()]
+    assert pids.count(os.getpid()) == 1, pids
+def child(number):
+    env.begin().abort()  # the environment is opened before
+    struck = [*strikes.each(lambda: reader.get(b"000"), [number])]
+    assert in_child(grandchild) == 0 and reader.get(b"000") == b"old", struck
+    os._exit(0 if struck else LAST)
+LAST, number = 77, 1
+while (status := in_child(child, number)) == 0:
+    number += 1
+assert status == LAST and number > 20, (status, number)
+""",
     "many threads of the child begin at once": """
 sys.setswitchinterval(1e-6)
 cursor = reader.cursor()

@@ -174,8 +174,9 @@ class NativeTxn:
         self.cursors: dict[int, tuple[Any, DbSlot]] = {}
         # those of the parent process that were not used in this process yet
         self.inherited_cursors: dict[int, tuple[Any, DbSlot]] = {}
-        # in a forked child: what continues it there, and the slot of its database, under "first"
-        self.resumed: dict[str, tuple[NativeTxn, DbSlot]] = {}
+        # in a forked child: what continues it in an environment of that process, and the slot of
+        # its database
+        self.resumed: dict[Any, tuple[NativeTxn, DbSlot]] = {}
         # the slots of databases that it has opened; an abort closes them
         self.opened: list[DbSlot] = []
         # the MDB_dbi of databases that it has dropped

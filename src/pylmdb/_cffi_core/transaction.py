@@ -260,16 +260,20 @@ class TransactionCore(Caller):
         if inherited.revoked:
             raise refusal("transaction ended")
         shared: Any = successor(self.env, inherited.shared)
-        native = NativeTxn(self, shared)
-        key = inherited.shared.key
-        slot = resume(shared, native.txn, inherited.txn.ptr, self._slot, key)
-        native.inherited_cursors.update(inherited.inherited_cursors)
-        native.inherited_cursors.update(inherited.cursors)
         # Several threads may come here at once, and it is done again if it is interrupted.  The
-        # first one decides, and each does what follows.
-        first, slot = inherited.resumed.setdefault("first", (native, slot))
-        if first is not native:
-            native.revoke()
+        # first one decides, and each does what follows.  A child that is forked meanwhile has
+        # another environment, and continues for itself.
+        found = inherited.resumed.get(shared)
+        if found is None:
+            native = NativeTxn(self, shared)
+            key = inherited.shared.key
+            slot = resume(shared, native.txn, inherited.txn.ptr, self._slot, key)
+            native.inherited_cursors.update(inherited.inherited_cursors)
+            native.inherited_cursors.update(inherited.cursors)
+            found = inherited.resumed.setdefault(shared, (native, slot))
+            if found[0] is not native:
+                native.revoke()
+        first, slot = found
         self._slot, self._shared, self._reuses = slot, shared, shared.reuses
         shared.adopt_child(self)
         self._native = first

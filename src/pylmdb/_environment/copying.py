@@ -21,11 +21,12 @@ from .._core_rules.failures import read_error
 from .._core_rules.system_errors import refused_path, system_reason
 from .._core_rules.writer_gate import SLICE
 from .._typing import TYPE_CHECKING
-from ..errors import Error, error, path_error
+from ..errors import Error, ReadonlyError, ReplacedError, error, path_error
 from . import catalog as _catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from os import PathLike
     from typing import Any
 
@@ -169,7 +170,7 @@ def copy_to_descriptor(
         if code:
             raise _failed("mdb_env_copyfd3", code, shared, name)
     elif compact:
-        code = shared.run(lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
+        code = _run(shared, lib.mdb_env_copyfd3, fd, MDB_CP_COMPACT, null)
         if code:
             raise _failed("mdb_env_copyfd3", code, shared, name)
     else:
@@ -180,12 +181,19 @@ def copy_to_descriptor(
                 "end it first, or copy with compact=True",
                 "copy: this thread has a write transaction open and would wait for itself",
             )
-        alone = not env._options.lock and not env.readonly
-        with env.begin(write=True) if alone else nullcontext():
+        with nullcontext() if env._options.lock else _no_commits(env):
             if shared.has_sums:
                 with env.begin(write=False):
                     check_pages("copy", env)
             _copy_plain(env, fd, name)
+
+
+def _no_commits(env: Environment) -> AbstractContextManager[object]:
+    """Keep the other threads of this process from committing, without a lock file."""
+    try:
+        return env.begin(write=True)
+    except (ReadonlyError, ReplacedError):  # for these reasons no thread can write
+        return nullcontext()
 
 
 def check_pages(
@@ -210,7 +218,18 @@ def check_pages(
         raise exception_for(operation, env._options.given_path, report)
 
 
+def _run(shared: SharedEnv, function: Callable[..., int], *args: object) -> int:
+    """Call a function that begins a read transaction before it writes anything."""
+    code = shared.run(function, *args)
+    if code == shared.engine.lib.MDB_READERS_FULL:
+        shared.run(shared.free_slots)
+        code = shared.run(function, *args)
+    return code
+
+
 def _failed(what: str, code: int, shared: SharedEnv, name: str) -> Error:
+    if code == shared.engine.lib.MDB_READERS_FULL:
+        return shared.no_slot(what, "copy")
     if code > 0:
         reason, hint = system_reason(code)
         problem = f"copy: {name} cannot be written"
@@ -222,7 +241,7 @@ def _copy_plain(env: Environment, fd: int, name: str) -> None:
     while True:
         shared = env._use()
         lib = shared.engine.lib
-        code = shared.run(lib.pylmdb_env_copyfd, fd, 0, int(SLICE * 1000))
+        code = _run(shared, lib.pylmdb_env_copyfd, fd, 0, int(SLICE * 1000))
         if not code:
             return
         if code != lib.PYLMDB_ETIMEDOUT:

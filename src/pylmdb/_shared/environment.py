@@ -338,15 +338,10 @@ class SharedEnv(SharedCore):
     ) -> int:
         """Begin a native transaction; returns 0, or the code of a time-out, and raises for all
         other codes."""
-        lib, ffi = self.engine.lib, self.engine.ffi
+        lib = self.engine.lib
         code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_READERS_FULL:
-            live = self._live()
-            free_dropped(lambda: self._live() < live)
-            self.end_idle()
-            dead = ffi.new("int *")
-            lib.mdb_reader_check(env, dead)
-            self.note_dead_readers(dead[0])
+            self.free_slots(env)
             code = function(handle, self.pool, *args, wait_ms)
         if code == lib.MDB_MAP_RESIZED:
             self._make_room()
@@ -354,6 +349,17 @@ class SharedEnv(SharedCore):
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise self._refusal(code)
         return code
+
+    def free_slots(self, env: CData) -> int:
+        """Free the reader slots of dropped and idle transactions, and of dead processes; returns
+        0."""
+        live = self._live()
+        free_dropped(lambda: self._live() < live)
+        self.end_idle()
+        dead = self.engine.ffi.new("int *")
+        self.engine.lib.mdb_reader_check(env, dead)
+        self.note_dead_readers(dead[0])
+        return 0
 
     def _refusal(self, code: int) -> Exception:
         """The exception for a transaction that cannot begin."""
@@ -373,22 +379,24 @@ class SharedEnv(SharedCore):
             hint = f"the directory {os.fsdecode(folder)!r} does not exist any more"
             return error("begin", code, hint)
         if code == self.engine.lib.MDB_READERS_FULL:
-            return self._no_slot()
+            return self.no_slot("mdb_txn_begin", "begin")
         if code == self.engine.lib.MDB_CORRUPTED:
             return cut_short(options, self.engine) or damaged(
                 "mdb_txn_begin", "begin", self.engine, self.page_size
             )
         return database_error("mdb_txn_begin", code, self.main, operation="begin")
 
-    def _no_slot(self) -> Error:
+    def no_slot(self, what: str, operation: str) -> Error:
+        """The exception for an operation that finds the reader table full."""
         out = self.engine.ffi.new("unsigned int *")
         self.engine.lib.mdb_env_get_maxreaders(self.ptr, out)
         return error(
-            "mdb_txn_begin",
+            what,
             self.engine.lib.MDB_READERS_FULL,
             "end read transactions, which reader_list() lists; or open the environment with a"
             " larger max_readers= when no process has it open",
-            f"begin: the reader table is full; max_readers limits it to {out[0]} read transactions",
+            f"{operation}: the reader table is full; max_readers limits it to {out[0]} read"
+            " transactions",
         )
 
     # -- the map ------------------------------------------------------------------
