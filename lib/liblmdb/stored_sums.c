@@ -63,14 +63,23 @@ static ssize_t write_meta(const MDB_env *env, int fd, const void *data, size_t s
     return (ssize_t)size;
 }
 
-/* Whether both meta pages have the right checksum. A commit may be writing one of them. */
-static int meta_pages_are_right(const MDB_env *env, char *pages)
+/* A meta page may be wrong because a commit is writing it: wait a moment, and look so often. */
+enum { META_TRIES = 5 };
+
+static void await_meta(void)
 {
     const struct timespec pause = {0, 1000000};
+
+    nanosleep(&pause, NULL);
+}
+
+/* Whether both meta pages have the right checksum. */
+static int meta_pages_are_right(const MDB_env *env, char *pages)
+{
     const size_t size = NUM_METAS * (size_t)env->me_psize;
     int tries, i = 0;
 
-    for (tries = 0; tries < 5; tries++) {
+    for (tries = 0; tries < META_TRIES; tries++) {
         if ((pread)(env->me_fd, pages, size, 0) != (ssize_t)size)
             return 0;
         for (i = 0; i < NUM_METAS; i++)
@@ -78,7 +87,7 @@ static int meta_pages_are_right(const MDB_env *env, char *pages)
                 break;
         if (i == NUM_METAS)
             return 1;
-        nanosleep(&pause, NULL);
+        await_meta();
     }
     note_damage((pgno_t)i, PYLMDB_WRONG_SUM);
     return 0;
@@ -119,13 +128,19 @@ static int choose_sums(MDB_env *env, int is_new)
     return MDB_SUCCESS;
 }
 
-/* Whether the meta page of a snapshot, in the map, has the right checksum. */
+/* Whether the meta page of a snapshot, in the map, has the right checksum. Without a lock file, a
+ * reader finds a snapshot by the number in the meta page, which is before the checksum. */
 static int meta_in_map_is_right(const MDB_env *env, txnid_t snapshot)
 {
     const unsigned int number = snapshot % NUM_METAS;
     const char *page = env->me_map + number * env->me_psize;
+    int tries = env->me_txns ? 1 : META_TRIES;
 
-    return !has_sums(env) || pylmdb_meta_sum_is_right(page, env->me_psize, number);
+    if (!has_sums(env))
+        return 1;
+    for (; tries && !pylmdb_meta_sum_is_right(page, env->me_psize, number); tries--)
+        await_meta();
+    return tries > 0;
 }
 
 #else
