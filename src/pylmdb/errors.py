@@ -276,7 +276,7 @@ class BadValsizeError(Error):
     )
 
 
-class ReadonlyError(Error, OSError):
+class ReadonlyError(Error, PermissionError):
     """A read-only transaction or environment cannot write."""
 
     MDB_NAME = "EACCES"

@@ -130,9 +130,9 @@ def test_a_code_without_a_class_is_an_error(code):
 
 BUILTIN_BASES = {
     "DiskError": OSError,
-    "ReadonlyError": OSError,
+    "ReadonlyError": PermissionError,
     "FileSystemError": OSError,
-    "LockFileError": OSError,
+    "LockFileError": PermissionError,
     "PathError": OSError,
     "PathExistsError": FileExistsError,
     "PathNotFoundError": FileNotFoundError,
