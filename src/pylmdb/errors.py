@@ -7,9 +7,9 @@ code detected the failure; ``reason``, what that number means; ``problem``, what
 which value, if that is known; ``hint``, what to do.
 
 A class is a subclass of a builtin exception only where a handler of the builtin one is right for
-it, too.  :class:`DiskError`, :class:`ReadonlyError`, :class:`FileSystemError` and
-:class:`PathError` are an :class:`OSError` whose ``errno`` is set.
-:class:`PathNotFoundError` is a FileNotFoundError, and :class:`PathExistsError` a FileExistsError.
+it, too.  :class:`DiskError`, :class:`FileSystemError` and :class:`PathError` are an
+:class:`OSError` whose ``errno`` is set.  :class:`ReadonlyError` is a PermissionError,
+:class:`PathNotFoundError` a FileNotFoundError, and :class:`PathExistsError` a FileExistsError.
 :class:`LockTimeoutError` is a :class:`TimeoutError`, :class:`MemoryError` the builtin one, and
 :class:`InvalidParameterError` a :class:`ValueError`.
 A missing database is not a KeyError, and an ended object not a ValueError, because handlers for a
