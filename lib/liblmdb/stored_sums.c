@@ -138,9 +138,12 @@ static int meta_in_map_is_right(const MDB_env *env, txnid_t snapshot)
 
     if (!has_sums(env))
         return 1;
-    for (; tries && !pylmdb_meta_sum_is_right(page, env->me_psize, number); tries--)
+    while (!pylmdb_meta_sum_is_right(page, env->me_psize, number)) {
+        if (!--tries)
+            return 0;
         await_meta();
-    return tries > 0;
+    }
+    return 1;
 }
 
 #else
