@@ -22,6 +22,8 @@ def integer(name: str, value: Any, means: str = "") -> int:
     :param means: what the integer is, for the message; it follows "an integer".
     :raises TypeError: it is not an integer.  What its own ``__index__`` raises passes through.
     """
+    if type(value) is int:  # as nearly always; Dataset and Map ask for each sample and key
+        return value
     if not hasattr(type(value), "__index__"):
         given = type(value).__name__
         if isinstance(value, (str, bytes, float)):

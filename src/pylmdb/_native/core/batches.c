@@ -275,13 +275,12 @@ static Py_ssize_t get_width(CoreState *state, PyObject *object, int dupdata, int
     Py_ssize_t width = 0;
 
     if (object && object != Py_None) {
-        PyObject *number;
-
-        if (take_python_side(state) ||
-            !(number = PyObject_CallFunction(state->integer, "sO", "dupfixed_bytes", object)))
+        if (!PyIndex_Check(object)) {
+            if (!take_python_side(state))
+                Py_XDECREF(PyObject_CallFunction(state->integer, "sO", "dupfixed_bytes", object));
             return -1;
-        width = PyNumber_AsSsize_t(number, PyExc_OverflowError);
-        Py_DECREF(number);
+        }
+        width = PyNumber_AsSsize_t(object, PyExc_OverflowError);
         if (width == -1 && PyErr_Occurred())
             return -1;
     }
