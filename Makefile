@@ -69,7 +69,11 @@ export CHROOTS ?= build/chroots
 PYTHONS := 3.10 3.11 3.12 3.13 3.14 3.15 pypy3
 PYTEST_ARGS ?=
 # Several processes run the test files; tests/conftest.py says how many, and which files come first.
-SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
+# A test that takes so many seconds shows where it is, and its process ends.  Then the run fails: with
+# another process, which repeats the test, pytest-xdist would wait for ever.
+LONGEST := 600
+SHARED_OUT = -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
+	-o faulthandler_timeout=$(LONGEST) -o faulthandler_exit_on_timeout=true
 # The tests start thousands of Pythons, and each would compile the modules of tests/support again.
 unexport PYTHONDONTWRITEBYTECODE
 BENCH_ARGS ?=
@@ -137,6 +141,7 @@ test: $(VENV)/ready-for-tests
 	@echo "Running the tests of the API, with the cffi core."
 	@$(RUN_CFFI) $(filter-out $(ABOVE_CORES),$(API))
 
+test-all: LONGEST := 3600
 test-all: $(VENV)/ready-for-tests
 	$(THOROUGH) $(VENV)/bin/pytest $(SHARED_OUT) $(PYTEST_ARGS)
 	$(RUN_CFFI) $(addprefix --ignore=,$(BUILDING))
