@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Place liblmdb's sources next to this program, exactly as ``pin.json`` describes them, and
-``xxhash.h``, which computes checksums.
+those of xxHash, which computes checksums.
 
 The repository holds no line of liblmdb.  It holds the sha256 of every file that is taken
 (``pin.json``) and this program.  The program takes the files from a pinned archive, applies the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* XXH3, by xxhash.h, which place.py places. A file of its own, because xxhash.h chooses its
- * instructions when it is compiled. */
+/* XXH3, by xxhash.h, which place.py places. A file of its own, because its instructions are chosen:
+ * on x86-64 when it is loaded, by the processor, and elsewhere when it is compiled. */
 #include "xxh3.h"
 
 #include <errno.h>
@@ -10,8 +10,13 @@
 /* How many bytes ahead memory is asked for. With the 384 of xxhash.h, pages that follow each other
  * and are not in a processor's cache take a quarter longer; with more than this, single pages do. */
 #define XXH_PREFETCH_DIST 1024
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "xxhash/xxh_x86dispatch.c"
+#include "xxhash/xxh_x86dispatch.h"
+#else
 #define XXH_INLINE_ALL
 #include "xxhash/xxhash.h"
+#endif
 
 int pylmdb_has_xxh3(void)
 {

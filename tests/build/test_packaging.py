@@ -25,7 +25,10 @@ PLACED = {
     f"lib/liblmdb/{engine}/{name}"
     for engine in ENGINES
     for name in ("LICENSE", "lmdb.h", "mdb.c", "midl.c", "midl.h", "placed.json")
-} | {f"lib/liblmdb/xxhash/{name}" for name in ("LICENSE", "xxhash.h", "placed.json")}
+} | {
+    f"lib/liblmdb/xxhash/{name}"
+    for name in ("LICENSE", "xxhash.h", "xxh_x86dispatch.c", "xxh_x86dispatch.h", "placed.json")
+}
 
 DATA = {"pylmdb/__init__.pxd", "pylmdb/include/pylmdb.h", "pylmdb/py.typed"}
 
