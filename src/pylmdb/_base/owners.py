@@ -18,17 +18,41 @@ rules.
 from __future__ import annotations
 
 import os
-from itertools import starmap
+from _functools import partial
+from _weakref import ref
+from itertools import count, starmap
 
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import ExitStack
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from typing_extensions import Self
 
+    from .._aliases import CData
+
     AnyOwner = TypeVar("AnyOwner", bound="Owner")
+
+_numbers = count()
+# what owned() gave out: what is released with it, and what notices that it is gone
+_owned: dict[int, tuple[CData, ref[Any]]] = {}
+
+
+def owned(ffi: CData, native: CData, release: Callable[[CData], object]) -> CData:
+    """Return a pointer to what ``native`` points to.  When it is gone, ``release(native)`` is
+    called.
+
+    ``ffi.gc`` alone releases too early if objects are dropped in a cycle: the garbage collector
+    calls the finalizers of all of them first, in any order, and those of others can still use the
+    memory.  The pointer takes no part in that, and no cycle has what is in the table.
+
+    If ``release`` is a function of C, no signal handler can interrupt it.
+    """
+    pointer, number = ffi.cast(ffi.typeof(native), native), next(_numbers)
+    _owned[number] = ffi.gc(native, release), ref(pointer, partial(_owned.pop, number))
+    return pointer
 
 
 class Owner:

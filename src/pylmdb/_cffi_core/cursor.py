@@ -12,6 +12,7 @@ from typing import Any
 
 from .._base.flags import put_flags
 from .._base.integers import integer
+from .._base.owners import owned
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from . import transaction
@@ -90,7 +91,7 @@ class CursorCore(Caller):
         code = lib.pylmdb_cursor_open(ptr, slot.dbi, out)
         if code:
             raise database_error("mdb_cursor_open", code, slot)
-        position = ffi.gc(ffi.new("struct pylmdb_position *"), lib.pylmdb_position_free)
+        position = owned(ffi, ffi.new("struct pylmdb_position *"), lib.pylmdb_position_free)
         writes = txn._writes if txn._write else ffi.NULL
         if lib.pylmdb_position_init(position, out[0], slot.flags, writes):
             lib.mdb_cursor_close(out[0])

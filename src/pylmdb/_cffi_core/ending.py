@@ -21,6 +21,7 @@ from _warnings import warn  # that of warnings, without its import
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from .._base.owners import owned
 from .._core_rules.failures import database_error
 from .._core_rules.refusals import refusal
 from . import views as _views
@@ -164,7 +165,7 @@ class NativeTxn:
         self.tree: TransactionTree = TransactionTree() if parent is None else parent.tree
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its deallocation frees the reader slot or the writer lock.
-        self.txn = ffi.gc(ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
+        self.txn = owned(ffi, ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
         # the number of its thread, 0 if threads may share it; the write transactions of the thread
         self.thread: int = thread.number if thread else parent.thread if parent else 0
         self.writers: set[Any] = thread.writers if thread else set()

@@ -80,7 +80,7 @@ class SharedCore:
         def call(self, what: str, function: Any, *args: Any) -> None: ...
         def retire(self, number: int) -> None: ...
 
-    def attach(self, engine: Any, pool: int) -> None:
+    def attach(self, engine: Any, pool: Any, address: int) -> None:
         """Begin without transactions.  SharedEnv has the engine and the pool already."""
         self._children, self._pinned = {}, {}
         self.slots, self.numbers = {}, {}

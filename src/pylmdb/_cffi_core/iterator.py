@@ -7,6 +7,7 @@ from itertools import islice
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
+from .._base.owners import owned
 from .._core_rules.ranges import record_count
 from .._core_rules.refusals import refusal
 from .ranges import freeze_bounds, resolve_prefix
@@ -44,7 +45,7 @@ class CursorIterator:
         self._parts = ["key", "value"] if keys and values else ["value"] if values else ["key"]
         ffi, lib = cursor._ffi, cursor._lib
         made = ffi.new("struct pylmdb_iteration *")
-        self._iteration = ffi.gc(made, lib.pylmdb_iteration_free)
+        self._iteration = owned(ffi, made, lib.pylmdb_iteration_free)
         cursor._do(self._start, operation, sought, begin, *args, values)
 
     def _start(self, native: Any, operation: str, sought: Any, begin: Any, *args: Any) -> None:

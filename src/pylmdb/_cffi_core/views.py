@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import weakref
 
+from .._base.owners import owned
 from .._core_rules.refusals import refusal
 from .._typing import TYPE_CHECKING
 
@@ -73,5 +74,5 @@ def _whole(engine: Engine, base: CData, length: int, end: CData) -> memoryview:
     if engine.exporter_class is not None:
         address = int(engine.ffi.cast("uintptr_t", base))
         return memoryview(engine.exporter_class(address, length, end))
-    owner = engine.ffi.gc(engine.ffi.cast("char *", base), end)
+    owner = owned(engine.ffi, engine.ffi.cast("char *", base), end)
     return memoryview(engine.ffi.buffer(owner, length)).toreadonly()

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import _engine, _registry
-from .._base.owners import Descriptor
+from .._base.owners import Descriptor, owned
 from .._core_rules.system_errors import Explained, require_path
 from .._shared.opening import EMPTY
 from ..errors import CorruptedError, InvalidError, error
@@ -125,7 +125,7 @@ def _check(operation: str, fd: int, path: str, watcher: Watcher, attempts: int) 
     on_records = lib.pylmdb_on_salvaged if watcher.on_records else ffi.NULL
     while True:
         attempts -= 1
-        watcher.check = check = ffi.gc(ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
+        watcher.check = check = owned(ffi, ffi.new("struct pylmdb_check *"), lib.pylmdb_verify_free)
         check.most_findings = MOST_FINDINGS
         check.previous, check.deep = watcher.previous, watcher.deep
         before = lib.pylmdb_newest_txnid(fd)

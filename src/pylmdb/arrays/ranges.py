@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._base.buffers import as_buffer
 from .._base.flags import MDB_INTEGERKEY
 from .._base.numpy import np
+from .._base.owners import owned
 from .._core_rules.failures import database_error
 from ..errors import error
 from .gather import Rows, row_form, wrong_size
@@ -43,7 +44,7 @@ def scan(
     """Inside the guard: find the records with ``start <= key < stop``."""
     engine = txn._engine
     ffi, lib = engine.ffi, engine.lib
-    found = ffi.gc(ffi.new("struct pylmdb_records *"), lib.pylmdb_scan_free)
+    found = owned(ffi, ffi.new("struct pylmdb_records *"), lib.pylmdb_scan_free)
     bounds = [_bound(ffi, bound) for bound in (start, stop)]
     begin, end = (bound[0] for bound in bounds)
     code = lib.pylmdb_scan(ptr, slot.dbi, slot.flags, begin, end, found)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._base.integers import BYTES, integer
-from .._base.owners import enter
+from .._base.owners import enter, owned
 from .._base.progress import Reporter, check_stop
 from .._environment.record_source import DatabaseSource
 from ..errors import InvalidParameterError
@@ -98,7 +98,7 @@ class Sorter:
         native = lib.pylmdb_sorter_new(flags, max_key, last_first, memory)
         if not native:
             raise MemoryError
-        self.native = engine.ffi.gc(native, lib.pylmdb_sorter_free)
+        self.native = owned(engine.ffi, native, lib.pylmdb_sorter_free)
 
     def __len__(self) -> int:
         return int(self._lib.pylmdb_sorter_count(self.native))

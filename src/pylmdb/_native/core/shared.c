@@ -15,17 +15,18 @@ static void *address_in(PyObject *object, const char *name)
     return address;
 }
 
-/* SharedEnv keeps the pool alive, the engine's module keeps the table. */
+/* attach(engine, pool, address of the pool).  The engine's module keeps the table alive.  The pool is
+ * used as long as this is, so it is neither visited nor cleared for the garbage collector. */
 static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t nargs)
 {
     void *table, *pool;
     PyObject *slow;
 
-    if (nargs != 2)
-        return PyErr_Format(PyExc_TypeError, "attach() takes 2 arguments");
+    if (nargs != 3)
+        return PyErr_Format(PyExc_TypeError, "attach() takes 3 arguments");
     if (!self->state && !(self->state = state_of(Py_TYPE(self))))
         return NULL;
-    if (!(pool = PyLong_AsVoidPtr(args[1])))
+    if (!(pool = PyLong_AsVoidPtr(args[2])))
         return PyErr_Occurred() ? NULL
                                 : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
     if ((!self->slots && !(self->slots = PyDict_New())) ||
@@ -35,6 +36,7 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     Py_XSETREF(self->slow, slow);
     Py_XSETREF(self->engine_object, Py_NewRef(args[0]));
+    Py_XSETREF(self->pool_object, Py_NewRef(args[1]));
     self->engine = table;
     self->pool = pool;
     self->generation = pylmdb_generation;
@@ -113,7 +115,9 @@ static PyObject *shared_last_commit(Shared *self, void *ignored)
 }
 
 /* The lists of transactions need no visit: transactions own their environment's record, so there
- * are none when it ends. */
+ * are none when it ends.  The end of a transaction uses the fields, and the garbage collector can
+ * end one after it has cleared this.  So there is no tp_clear: each cycle contains a slot, or what
+ * an attribute refers to. */
 static int shared_traverse(Shared *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -125,24 +129,19 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
     return 0;
 }
 
-static int shared_clear(Shared *self)
-{
-    Py_CLEAR(self->main);
-    Py_CLEAR(self->free_pages);
-    Py_CLEAR(self->engine_object);
-    Py_CLEAR(self->slow);
-    Py_CLEAR(self->slots);
-    Py_CLEAR(self->by_number);
-    Py_CLEAR(self->dbi_lock);
-    return 0;
-}
-
 static void shared_dealloc(Shared *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
-    shared_clear(self);
+    Py_XDECREF(self->main);
+    Py_XDECREF(self->free_pages);
+    Py_XDECREF(self->engine_object);
+    Py_XDECREF(self->slow);
+    Py_XDECREF(self->slots);
+    Py_XDECREF(self->by_number);
+    Py_XDECREF(self->dbi_lock);
+    Py_XDECREF(self->pool_object);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -189,10 +188,13 @@ static PyMemberDef shared_members[] = {
 };
 
 static PyType_Slot shared_slots[] = {
-    {Py_tp_doc, (void *)DOC_SHAREDCORE}, {Py_tp_traverse, shared_traverse},
-    {Py_tp_clear, shared_clear},         {Py_tp_dealloc, shared_dealloc},
-    {Py_tp_methods, shared_methods},     {Py_tp_getset, shared_getset},
-    {Py_tp_members, shared_members},     {0, NULL},
+    {Py_tp_doc, (void *)DOC_SHAREDCORE},
+    {Py_tp_traverse, shared_traverse},
+    {Py_tp_dealloc, shared_dealloc},
+    {Py_tp_methods, shared_methods},
+    {Py_tp_getset, shared_getset},
+    {Py_tp_members, shared_members},
+    {0, NULL},
 };
 
 TYPE_SPEC(shared, "SharedCore", Shared, Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC);
