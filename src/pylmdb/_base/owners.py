@@ -18,7 +18,7 @@ rules.
 from __future__ import annotations
 
 import os
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]  # without the import of functools
 from _weakref import ref
 from itertools import count, starmap
 
