@@ -289,7 +289,7 @@ def large(file):
 def test_a_large_value_longer_than_its_pages(file):
     _, node, first = large(file)
     file.set("I", node, 2**31)
-    finds(file, first, r"has 2147483648 bytes, too many for its overflow pages \(\d+\)")
+    finds(file, first, r"has 2147483648 bytes, too many for \d+ overflow pages?$")
 
 
 def test_a_large_value_outside_the_file(file):

@@ -115,10 +115,13 @@ void check_unused_pages(struct pylmdb_check *check)
     /* A file may end before its last pages if these are free. */
     if (beyond)
         report(check, PYLMDB_DAMAGE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-               "it is too short: pages from page %llu on are missing, and are not free (%llu)",
-               (unsigned long long)first, (unsigned long long)beyond);
+               beyond == 1 ? "it is too short: %llu page from page %llu on is missing, and not free"
+                           : "it is too short: %llu pages from page %llu on are missing, and not"
+                             " free",
+               (unsigned long long)beyond, (unsigned long long)first);
     else if (check->leaked && !check->damages)
         report(check, PYLMDB_NOTE, PYLMDB_NO_TREE, PYLMDB_NO_PAGE,
-               "pages are neither in use nor free, which does no harm (%llu)",
+               check->leaked == 1 ? "%llu page is neither in use nor free, which does no harm"
+                                  : "%llu pages are neither in use nor free, which does no harm",
                (unsigned long long)check->leaked);
 }

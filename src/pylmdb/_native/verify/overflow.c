@@ -101,8 +101,10 @@ uint64_t overflow_value(struct tree *tree, const unsigned char *node, uint64_t p
     }
     if (size > count * file->page_size - format->header - file->sum_size) {
         report(check, PYLMDB_DAMAGE, tree->number, first,
-               "value %u on page %llu has %llu bytes, too many for its overflow pages (%llu)", i,
-               (unsigned long long)page, (unsigned long long)size, (unsigned long long)count);
+               count == 1
+                   ? "value %u on page %llu has %llu bytes, too many for %llu overflow page"
+                   : "value %u on page %llu has %llu bytes, too many for %llu overflow pages",
+               i, (unsigned long long)page, (unsigned long long)size, (unsigned long long)count);
         return 0;
     }
     if (!use_pages(tree, first, count, page))
