@@ -152,9 +152,9 @@ class SharedCore:
     # held while any of these changes
     dbi_lock: HandleLock
 
-    def attach(self, engine: Engine, pool: CData, address: int, /) -> None:
-        """Set the engine, and the ``struct pylmdb_pool`` and its address; it must be called before
-        a transaction begins."""
+    def attach(self, engine: Engine, pool: int, /) -> None:
+        """Set the engine, and the address of the ``struct pylmdb_pool``, which is released with
+        this object; it must be called before a transaction begins."""
 
     def pinned(self) -> list[tuple[int, float]]:
         """The snapshots that only views keep, because their transactions have ended: their

@@ -35,12 +35,18 @@ if TYPE_CHECKING:
 
     AnyOwner = TypeVar("AnyOwner", bound="Owner")
 
-_numbers = count()
-# what owned() gave out: what is released with it, and what notices that it is gone
+# what owned() gave out, by number: what is released with it, and what notices that it is gone
 _owned: dict[int, tuple[CData, ref[Any]]] = {}
+_numbers = count()
 
 
-def owned(ffi: CData, native: CData, release: Callable[[CData], object]) -> CData:
+def owned(
+    ffi: CData,
+    native: CData,
+    release: Callable[[CData], object],
+    # bound here, because the interpreter sets globals to None when it exits
+    table: dict[int, tuple[CData, ref[Any]]] = _owned,
+) -> CData:
     """Return a pointer to what ``native`` points to.  When it is gone, ``release(native)`` is
     called.
 
@@ -51,7 +57,7 @@ def owned(ffi: CData, native: CData, release: Callable[[CData], object]) -> CDat
     If ``release`` is a function of C, no signal handler can interrupt it.
     """
     pointer, number = ffi.cast(ffi.typeof(native), native), next(_numbers)
-    _owned[number] = ffi.gc(native, release), ref(pointer, partial(_owned.pop, number))
+    table[number] = ffi.gc(native, release), ref(pointer, partial(table.pop, number))
     return pointer
 
 

@@ -149,6 +149,9 @@ class NativeTxn:
         "writers",
     )
 
+    # bound here, so that what it has given out stays when the interpreter exits
+    owned = staticmethod(owned)
+
     def __init__(
         self,
         owner: TransactionCore,
@@ -165,7 +168,7 @@ class NativeTxn:
         self.tree: TransactionTree = TransactionTree() if parent is None else parent.tree
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its deallocation frees the reader slot or the writer lock.
-        self.txn = owned(ffi, ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
+        self.txn = self.owned(ffi, ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
         # the number of its thread, 0 if threads may share it; the write transactions of the thread
         self.thread: int = thread.number if thread else parent.thread if parent else 0
         self.writers: set[Any] = thread.writers if thread else set()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._base import threads as _threads
 from .._base.collecting import free_dropped
 from .._base.keywords import explains_keywords
+from .._base.owners import owned
 from .._core_rules.failures import open_db_error
 from .._core_rules.refusals import refusal
 
@@ -66,6 +67,8 @@ class SharedCore:
     slots: dict[bytes, DbSlot]
     numbers: dict[int, DbSlot | None]
     max_dbs = reuses = 0
+    # bound here, so that what it has given out stays when the interpreter exits
+    owned = staticmethod(owned)
     # SharedEnv sets these
     main: DbSlot
     dbi_lock: HandleLock
@@ -80,8 +83,9 @@ class SharedCore:
         def call(self, what: str, function: Any, *args: Any) -> None: ...
         def retire(self, number: int) -> None: ...
 
-    def attach(self, engine: Any, pool: Any, address: int) -> None:
-        """Begin without transactions.  SharedEnv has the engine and the pool already."""
+    def attach(self, engine: Any, pool: int) -> None:
+        """Begin without transactions.  SharedEnv has the engine already."""
+        self.pool = self.owned(engine.ffi, self.pool, engine.lib.pylmdb_pool_release)
         self._children, self._pinned = {}, {}
         self.slots, self.numbers = {}, {}
         self._opened: list[Any] = []

@@ -298,6 +298,7 @@ struct pylmdb_host {
                                  struct pylmdb_opened *opened)) \
     SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi)) \
     /* environments */ \
+    SLOT(void, pylmdb_, pool_release, (struct pylmdb_pool *pool)) \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size)) \
     SLOT(int, pylmdb_, env_is_truncated, (MDB_env *env)) \
     /* The number of the last committed transaction; 0 if it is unknown. */ \

@@ -32,7 +32,6 @@ from _weakref import ref
 
 from .._base.collecting import free_dropped
 from .._base.log import INFO, log
-from .._base.owners import owned
 from .._base.temporary_names import is_temporary
 from .._core_rules.failures import damaged, database_error
 from .._core_rules.refusals import refusal
@@ -120,11 +119,10 @@ class SharedEnv(SharedCore):
         # records for the log, made where it cannot be called because a lock is held
         self.notes: list[tuple[Any, ...]] = []
         ffi, lib = engine.ffi, engine.lib
-        pool = lib.pylmdb_pool_new(self.ptr, options.max_spare_txns)
-        self.pool = owned(ffi, pool, lib.pylmdb_pool_release)
+        self.pool = lib.pylmdb_pool_new(self.ptr, options.max_spare_txns)
         if not self.pool:
             raise MemoryError
-        self.attach(engine, self.pool, int(ffi.cast("uintptr_t", self.pool)))
+        self.attach(engine, int(ffi.cast("uintptr_t", self.pool)))
         self.closed = self.replaced = False
         self.dbi_lock = HandleLock()
         self.gate = WriterGate()

@@ -146,7 +146,7 @@ typedef struct {
     const struct pylmdb_engine *engine;
     struct pylmdb_pool *pool;
     /* the Engine in Python, and its SlowPaths */
-    PyObject *engine_object, *pool_object, *slow;
+    PyObject *engine_object, *slow;
     int generation;
     /* A transaction may begin at once: an Environment is open, and nothing closes it or
      * replaces its map.  Else Python decides (SharedEnv.begin_reader). */

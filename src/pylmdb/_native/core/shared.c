@@ -15,18 +15,18 @@ static void *address_in(PyObject *object, const char *name)
     return address;
 }
 
-/* attach(engine, pool, address of the pool).  The engine's module keeps the table alive.  The pool is
- * used as long as this is, so it is neither visited nor cleared for the garbage collector. */
+/* attach(engine, address of the pool), which belongs to this from now on.  The engine's module keeps
+ * the table alive. */
 static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t nargs)
 {
     void *table, *pool;
     PyObject *slow;
 
-    if (nargs != 3)
-        return PyErr_Format(PyExc_TypeError, "attach() takes 3 arguments");
+    if (nargs != 2)
+        return PyErr_Format(PyExc_TypeError, "attach() takes 2 arguments");
     if (!self->state && !(self->state = state_of(Py_TYPE(self))))
         return NULL;
-    if (!(pool = PyLong_AsVoidPtr(args[2])))
+    if (!(pool = PyLong_AsVoidPtr(args[1])))
         return PyErr_Occurred() ? NULL
                                 : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
     if ((!self->slots && !(self->slots = PyDict_New())) ||
@@ -36,7 +36,6 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
         return NULL;
     Py_XSETREF(self->slow, slow);
     Py_XSETREF(self->engine_object, Py_NewRef(args[0]));
-    Py_XSETREF(self->pool_object, Py_NewRef(args[1]));
     self->engine = table;
     self->pool = pool;
     self->generation = pylmdb_generation;
@@ -141,7 +140,8 @@ static void shared_dealloc(Shared *self)
     Py_XDECREF(self->slots);
     Py_XDECREF(self->by_number);
     Py_XDECREF(self->dbi_lock);
-    Py_XDECREF(self->pool_object);
+    if (self->pool)
+        self->engine->pool_release(self->pool);
     type->tp_free(self);
     Py_DECREF(type);
 }
