@@ -180,9 +180,14 @@ def test_the_disk_says_what_the_matter_is(run):
     run("""
 env = open_env()
 fill(env, MIB)
-for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+reasons = {
+    errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be too large", errno.EIO: "the disk has failed",
+}
+for number in reasons:
     disk(os.stat(path + "/data.mdb").st_size, number)
-    assert "data file could not be written" in refused(lambda: fill(env, 20 * MIB, b"new"), number)
+    said = refused(lambda: fill(env, 20 * MIB, b"new"), number)
+    assert f": the data file cannot be written: {reasons[number]}; earlier" in said, said
     disk(-1)
 assert count(env) == MIB // 4000
 """)
@@ -226,7 +231,7 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limit[1]))
-assert refused(env.compact, errno.EFBIG).startswith("compact: the new file could not be written")
+assert refused(env.compact, errno.EFBIG).startswith("compact: the new file cannot be written: the")
 resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 assert os.listdir(path) and not os.path.exists(path + "/data.mdb.compact")
 assert count(env) == 4 * MIB // 4000

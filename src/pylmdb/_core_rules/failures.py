@@ -22,6 +22,7 @@ from .._base.words import counted
 from .._typing import TYPE_CHECKING
 from ..errors import DAMAGED_HINT, error
 from .refusals import READ_ONLY, refusal
+from .system_errors import system_reason
 
 if TYPE_CHECKING:
     from .._core import DbSlot
@@ -63,10 +64,10 @@ _NOT_NESTED = (
 class Failed:
     """The operation that failed."""
 
-    __slots__ = ("key", "size", "what")
+    __slots__ = ("code", "key", "size", "what")
 
-    def __init__(self, what: str, key: bytes | memoryview | None, size: int) -> None:
-        self.what, self.key, self.size = what, key, size
+    def __init__(self, what: str, code: int, key: bytes | memoryview | None, size: int) -> None:
+        self.what, self.code, self.key, self.size = what, code, key, size
 
 
 def shown(name: bytes | memoryview) -> str:
@@ -102,7 +103,7 @@ def database_error(
         return refusal("database is missing", slot.name)
     operation = operation or _OPERATIONS.get(what) or what.rpartition("_")[2]
     explain = _EXPLAIN.get(code)
-    problem, hint = explain(slot, Failed(what, key, size)) if explain else ("", None)
+    problem, hint = explain(slot, Failed(what, code, key, size)) if explain else ("", None)
     return error(what, code, hint, problem and f"{operation}: {problem}")
 
 
@@ -271,7 +272,9 @@ def _bad_txn(slot: DbSlot, failed: Failed) -> Explanation:
 
 
 def _not_written(slot: DbSlot, failed: Failed) -> Explanation:
-    return "the data file could not be written; earlier commits are not affected", None
+    reason, hint = system_reason(failed.code)
+    problem = f"the data file cannot be written: {reason}; earlier commits are not affected"
+    return problem, hint
 
 
 _EXPLAIN = {

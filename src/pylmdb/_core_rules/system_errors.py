@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LONG_NAME = "choose a shorter name (most file systems allow 255 bytes)"
 _PERMISSIONS = "change the permissions, or choose another path"
-_ROOM = "make room on the disk, or choose another path"
+_ROOM = "make room on the disk"
 # why the system refuses a path, and what to do
 _SYSTEM_REASONS = {
     errno.ENAMETOOLONG: ("a name in it is too long", _LONG_NAME),

@@ -11,7 +11,7 @@ from .._base.keywords import explains_keywords
 from ..environment import Environment
 from ..errors import error
 from .destination import is_new
-from .merging import merge
+from .merging import write_all
 from .sources import require_source
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def convert(
     if not is_new(dest):
         path = dest.path() if isinstance(dest, Environment) else os.fsdecode(dest)
         raise error(f"convert: {path!r}", errno.EEXIST, "name a path that does not exist")
-    return merge(
-        [source], dest, progress=progress, subdir=subdir, lib_version=lib_version,
+    return write_all(
+        "convert", [source], dest, "error", progress, subdir=subdir, lib_version=lib_version,
         page_size=page_size, checksums=checksums,
     )  # fmt: skip

@@ -89,16 +89,38 @@ def merge(
     ``mdb_cursor_put`` with ``MDB_APPEND`` where possible.
     """
     check_conflict("merge", on_conflict)
-    sources = several("merge", "sources", sources)
+    return write_all(
+        "merge", several("merge", "sources", sources), dest, on_conflict, progress,
+        databases=None if databases is None else several("merge", "databases", databases),
+        subdir=subdir, lib_version=lib_version, page_size=page_size, checksums=checksums,
+    )  # fmt: skip
+
+
+def write_all(
+    what: str,
+    sources: list[Source],
+    dest: Source,
+    on_conflict: str,
+    progress: Progress,
+    *,
+    databases: list[bytes | None] | None = None,
+    subdir: bool | None,
+    lib_version: int | None,
+    page_size: int | None,
+    checksums: bool | None,
+) -> int:
+    """Merge environments as :func:`merge` does.
+
+    :param what: the operation, for messages.
+    """
     for source in sources:
-        require_source("merge", source)
-    chosen = None if databases is None else several("merge", "databases", databases)
+        require_source(what, source)
     with ExitStack() as stack:
         envs = [stack.enter_context(open_whole(source)) for source in sources]
         if not envs:
-            raise ValueError("merge needs at least one source")
+            raise ValueError(f"{what} needs at least one source")
         readers = [stack.enter_context(env.begin()) for env in envs]
-        found = _databases(envs, readers, chosen)
+        found = _databases(what, envs, readers, databases)
         if subdir is None:
             subdir = envs[0].flags().subdir
         if lib_version is None and is_new(dest):
@@ -108,7 +130,7 @@ def merge(
         new_file = NewFile(lib_version, page_size, bool(checksums))
         modes = [(data_path(env), bool(env.flags().subdir)) for env in envs]
         destination = Destination(dest, subdir, new_file, len(found), modes)
-        _refuse_own_file(envs, destination)
+        _refuse_own_file(what, envs, destination)
         total = sum(reader.stat(db).entries for members in found.values() for reader, db in members)
         target = enter(stack, destination)
         target.open()
@@ -117,7 +139,7 @@ def merge(
         for name, members in found.items():
             flags = members[0][1]._flags
             each = [stack.enter_context(DatabaseSource(*member)) for member in members]
-            merging = Merging("merge", target, name, flags, on_conflict, each)
+            merging = Merging(what, target, name, flags, on_conflict, each)
             written += merging.run(reporter)
         target.finish()
         return written
@@ -134,7 +156,10 @@ Member = tuple["Transaction[Any]", "Database"]
 
 
 def _databases(
-    envs: list[Environment], readers: list[Transaction[Any]], chosen: list[bytes | None] | None
+    what: str,
+    envs: list[Environment],
+    readers: list[Transaction[Any]],
+    chosen: list[bytes | None] | None,
 ) -> dict[Any, list[Member]]:
     """Return a dict from the name of each database to its sources; the main one is first.
 
@@ -149,23 +174,23 @@ def _databases(
             found.setdefault(name, []).append((reader, db))
     for name in chosen or ():
         if name not in found:
-            raise NotFoundError(f"merge: no source has the database {name!r}")
+            raise NotFoundError(f"{what}: no source has the database {name!r}")
     for name, ((first, same), *others) in found.items():
         for reader, db in others:
             if db._flags != same._flags:
                 raise IncompatibleError(
-                    f"merge: {describe_database(name)} has other flags in"
+                    f"{what}: {describe_database(name)} has other flags in"
                     f" {reader.env.path()!r}, {db!r},"
                     f" than in {first.env.path()!r}, {same!r}"
                 )
     return found
 
 
-def _refuse_own_file(envs: list[Environment], destination: Destination) -> None:
+def _refuse_own_file(what: str, envs: list[Environment], destination: Destination) -> None:
     path = destination.data_path
     for env in envs:
         if os.path.exists(path) and os.path.samefile(data_path(env), path):
-            raise ValueError(f"merge: {env.path()!r} is both a source and the destination")
+            raise ValueError(f"{what}: {env.path()!r} is both a source and the destination")
 
 
 class MergeSource(Protocol):
