@@ -362,7 +362,7 @@ def test_convert(tmp_path, lib_version, to):
 
 def test_a_key_that_is_too_long_for_the_format(tmp_path):
     make(tmp_path / "a", 1, [(b"k" * 600, b"v")])
-    with pytest.raises(pylmdb.BadValsizeError, match="^convert: the main database of .*kkk"):
+    with pytest.raises(pylmdb.BadValsizeError, match=r"^convert: the main database of .*kkk"):
         pylmdb.convert(tmp_path / "a", tmp_path / "b", 0)
     assert not (tmp_path / "b").exists()
 

@@ -18,16 +18,15 @@ rules.
 from __future__ import annotations
 
 import os
-from _functools import partial  # type: ignore[import-not-found]  # without the import of functools
 from _weakref import ref
-from itertools import count, starmap
+from itertools import starmap
 
 from .._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     from typing_extensions import Self
 
@@ -35,9 +34,17 @@ if TYPE_CHECKING:
 
     AnyOwner = TypeVar("AnyOwner", bound="Owner")
 
-# what owned() gave out, by number: what is released with it, and what notices that it is gone
-_owned: dict[int, tuple[CData, ref[Any]]] = {}
-_numbers = count()
+
+class _PointerKey(ref):  # type: ignore[type-arg]
+    """A weak reference to a pointer.  It is a key that stays one when the pointer is gone."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+# what owned() gave out, and what is released with it
+_owned: dict[_PointerKey, CData] = {}
 
 
 def owned(
@@ -45,7 +52,7 @@ def owned(
     native: CData,
     release: Callable[[CData], object],
     # bound here, because the interpreter sets globals to None when it exits
-    table: dict[int, tuple[CData, ref[Any]]] = _owned,
+    table: dict[_PointerKey, CData] = _owned,
 ) -> CData:
     """Return a pointer to what ``native`` points to.  When it is gone, ``release(native)`` is
     called.
@@ -56,8 +63,8 @@ def owned(
 
     If ``release`` is a function of C, no signal handler can interrupt it.
     """
-    pointer, number = ffi.cast(ffi.typeof(native), native), next(_numbers)
-    table[number] = ffi.gc(native, release), ref(pointer, partial(table.pop, number))
+    pointer = ffi.cast(ffi.typeof(native), native)
+    table[_PointerKey(pointer, table.pop)] = ffi.gc(native, release)
     return pointer
 
 
