@@ -113,7 +113,8 @@ BUILDING := $(addprefix tests/build/,test_packaging.py test_placing.py test_syst
 # calls it misaligned.  .ci/ubsan-suppressions.txt turns off that check for files that read pages.
 # AddressSanitizer must not handle SIGBUS: some tests read a map past the end of its file.
 PRELOAD = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
-SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc \
+# Garbage is collected often, so that what is dropped in a cycle is freed in the midst of other work.
+SANITIZED = env LD_PRELOAD="$(PRELOAD)" PYTHONMALLOC=malloc PYLMDB_COLLECT=30 \
 	ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=1:abort_on_error=1:allocator_may_return_null=1:handle_sigbus=0 \
 	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:suppressions=$(CURDIR)/.ci/ubsan-suppressions.txt
 

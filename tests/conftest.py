@@ -27,7 +27,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # pylmdb chooses its core by this when it is imported: a run of the tests is of one core.
 CORES = [os.environ.get("PYLMDB_CORE") or ("c" if sys.implementation.name == "cpython" else "cffi")]
-
+# How many new objects cause a garbage collection; 0: as many as Python decides.
+COLLECT = int(os.environ.get("PYLMDB_COLLECT", "0"))
 
 # The files that take the longest, for their number of tests.
 LONG = (
@@ -77,6 +78,8 @@ def pytest_collection_finish() -> None:
     """
     dropped.freeze()
     gc.enable()
+    if COLLECT:
+        gc.set_threshold(COLLECT, 5, 5)
 
 
 @pytest.hookimpl(wrapper=True)
