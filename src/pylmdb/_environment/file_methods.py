@@ -85,7 +85,8 @@ class EnvironmentFiles:
         :param map_size: in bytes.  0 means the size that the file has recorded, which
             another process may have set.  A size below that of the data means the
             latter.  With ``writemap``, a size below that of the disk blocks which the
-            file has already means the latter, because the file never becomes shorter.
+            file has already means the latter, because the file never becomes shorter;
+            and 0 leaves a fixed size as it is, unless the file has recorded a greater one.
         :raises BusyError: for this size the map must move to another address, and
             transactions or views are alive; nothing has changed.
         :raises DiskError: with ``writemap``, the disk has no room for it.
