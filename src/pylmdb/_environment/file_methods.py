@@ -64,11 +64,12 @@ class EnvironmentFiles:
         :param force: True to flush also in an environment opened with ``sync=False``,
             where it does nothing otherwise, and to wait despite ``map_async=True``.
         :raises DiskError: the disk has failed.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
 
         ``mdb_env_sync``.
         """
         shared, force = self._use(), bool(force)
-        if self._sync or force:
+        if self._sync or force or self._options.readonly:  # where it fails in any case
             wait = force or not self._options.map_async
             shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
 
