@@ -217,7 +217,7 @@ class Maker:
         if method in ("dbs", "dump") and self.options["max_dbs"] < 12:
             return  # theirs does not list what it has no room to open
         if method == "max_key_size" and not self.hostile:
-            return
+            return  # it depends on the page size, and on checksums
         if method == "dbs" and self.chance(0.6):
             txn = self.pick("txn")
             self.add("e", "dbs", txn or "")
