@@ -359,7 +359,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi 
     return rc;
 }
 
-int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records)
 {
     MDB_db dbs[CORE_DBS];
     MDB_txn txn;
@@ -370,6 +370,7 @@ int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
     txn.mt_dbxs = env->me_dbxs;
     mdb_default_cmp(&txn, MAIN_DBI); /* needs no more of a transaction */
     *flags = dbs[MAIN_DBI].md_flags & PERSISTENT_FLAGS;
+    *records = dbs[MAIN_DBI].md_entries;
     return 0;
 }
 

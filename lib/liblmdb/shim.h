@@ -29,9 +29,9 @@ int pylmdb_txn_release_slot(MDB_txn *txn);
  * handle of that name whose database no longer exists; it must be retired first. */
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi);
 
-/* Open the main database of an environment that was just opened, where no reader slot is left;
- * MDB_READERS_FULL if this build cannot. */
-int pylmdb_env_open_main(MDB_env *env, unsigned int *flags);
+/* Open the main database of an environment that was just opened, where no reader slot is left, and
+ * say how many records it has; MDB_READERS_FULL if this build cannot. */
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records);
 
 /* Called after opening: 1 if an abort of the transaction removes the database. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);

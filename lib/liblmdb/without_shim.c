@@ -64,10 +64,11 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return mdb_env_copyfd2(env, fd, flags);
 }
 
-int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records)
 {
     (void)env;
     (void)flags;
+    (void)records;
     return MDB_READERS_FULL;
 }
 
