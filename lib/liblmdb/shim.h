@@ -234,7 +234,7 @@ extern int *pylmdb_host_truncated;
 /* MDB_CORRUPTED if a file whose reads are guarded lacks pages of the snapshot; else the code, which
  * zeros could have caused. A page that is cut in its middle reads as zeros from there on, without
  * a SIGBUS, so the system is asked for the size of the file. */
-int pylmdb_unless_truncated(MDB_txn *txn, int code);
+int pylmdb_unless_truncated(MDB_cursor *cursor, int code);
 /* cdef: begin */
 /* Whether it has happened to this environment. Code that copies a value touches it before, and
  * asks this afterwards. */

@@ -285,9 +285,9 @@ int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
     return rc;
 }
 
-int pylmdb_unless_truncated(MDB_txn *txn, int code)
+int pylmdb_unless_truncated(MDB_cursor *cursor, int code)
 {
-    (void)txn;
+    (void)cursor;
     return code;
 }
 

@@ -21,7 +21,7 @@ static int check_bounds(MDB_cursor *cursor, unsigned int dbflags, const MDB_val 
     *width = key.mv_size;
     return key.mv_size == stop->mv_size
                ? 0
-               : pylmdb_unless_truncated(mdb_cursor_txn(cursor), PYLMDB_OTHER_WIDTH);
+               : pylmdb_unless_truncated(cursor, PYLMDB_OTHER_WIDTH);
 }
 
 static int count_entries(MDB_txn *txn, MDB_dbi dbi, size_t *count)
