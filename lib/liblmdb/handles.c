@@ -61,11 +61,6 @@ int pylmdb_txn_is_old(MDB_txn *txn)
            txn->mt_txnid < mdb_env_pick_meta(txn->mt_env)->mm_txnid;
 }
 
-size_t pylmdb_env_newest(MDB_env *env)
-{
-    return env->me_txns ? env->me_txns->mti_txnid : mdb_env_pick_meta(env)->mm_txnid;
-}
-
 /* Let a transaction use a handle that was opened after it began. This needs no lock, although
  * another thread may be opening a database: it reads only this slot of the environment, which
  * was complete before the caller got its number. */
