@@ -98,8 +98,11 @@ static MDB_meta *begin_own_reader(MDB_txn *txn, MDB_meta *meta, MDB_meta *copy)
         txn->mt_u.reader = NULL;
         return meta;
     }
-    if (!slot && !(slot = take_own_slot(env)))
-        return NULL;
+    if (!slot) {
+        if (!(slot = take_own_slot(env)))
+            return NULL;
+        slot->mr_tid = pthread_self();
+    }
     slot->mr_txnid = pylmdb_env_newest(env);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     meta = copy_meta(env, slot, env->me_metas[slot->mr_txnid & 1], copy);
@@ -122,6 +125,31 @@ static size_t oldest_own_reader(const MDB_env *env, size_t oldest)
         if (entry->slot.mr_pid && entry->slot.mr_txnid < oldest)
             oldest = entry->slot.mr_txnid;
     return oldest;
+}
+
+/* mdb_reader_list(), which has no lines for these readers. */
+int pylmdb_reader_list(MDB_env *env, MDB_msg_func *func, void *context)
+{
+    const struct own_reader *entry;
+    int count = 0, rc = 0;
+    char line[64];
+
+    if (env->me_txns || (env->me_flags & MDB_RDONLY))
+        return mdb_reader_list(env, func, context);
+    entry = __atomic_load_n(&extension_of(env)->own_readers, __ATOMIC_ACQUIRE);
+    for (; entry && rc >= 0; entry = entry->next) {
+        const int process = entry->slot.mr_pid;
+        const size_t thread = (size_t)entry->slot.mr_tid, txnid = entry->slot.mr_txnid;
+
+        if (!process)
+            continue;
+        snprintf(line, sizeof(line), txnid + 1 ? "%10d %zx %zu\n" : "%10d %zx -\n", process, thread,
+                 txnid);
+        if (!count++ && (rc = func("    pid     thread     txnid\n", context)) < 0)
+            break;
+        rc = func(line, context);
+    }
+    return count ? rc : func("(no active readers)\n", context);
 }
 
 static void free_own_readers(MDB_env *env)

@@ -334,6 +334,10 @@ void pylmdb_env_opened(MDB_env *env);
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
 
+/* mdb_reader_list(), and without a lock file the readers of this process, unless it has opened the
+ * environment for reading. */
+int pylmdb_reader_list(MDB_env *env, MDB_msg_func *func, void *context);
+
 /* Make the reader table end after count slots again, or after the last one that is taken, so
  * that a process that only inspects the environment does not count as a reader. */
 void pylmdb_env_forget_slots(MDB_env *env, unsigned int count);

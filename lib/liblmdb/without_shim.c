@@ -521,6 +521,11 @@ int pylmdb_env_process(MDB_env *env, int number)
     return number;
 }
 
+int pylmdb_reader_list(MDB_env *env, MDB_msg_func *func, void *context)
+{
+    return mdb_reader_list(env, func, context);
+}
+
 void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)
 {
     (void)env;
