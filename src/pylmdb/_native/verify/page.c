@@ -201,8 +201,8 @@ static int bounds_are_sound(const struct view *view)
     const unsigned int flags = page_flags(format, view->page);
     const int is_exact = !(flags & FIXED) || page_width(format, view->page) != 1;
 
-    if (lower < format->header || (lower - format->header) % 2 ||
-        (!(flags & FIXED) && upper % 2) || (is_exact && (lower > upper || upper > view->size)))
+    if (lower < format->header || (lower - format->header) % 2 || (!(flags & FIXED) && upper % 2) ||
+        (is_exact && (lower > upper || upper > view->size)))
         return fault(view, "its header says that its free space is from %u to %u", lower, upper);
     if (lower == format->header)
         return fault(view, "it is empty", 0, 0);
