@@ -88,6 +88,8 @@ class Maker:
             self.new_file.update(page_size=None, checksums=False)
         self.limits = self.make_limits()
         self.options = self.make_options()
+        # whether its size may have been reached in steps, one of which the file has recorded
+        self.has_steps = False
 
     def make_limits(self) -> dict[str, Any]:
         rng = self.rng
@@ -222,7 +224,9 @@ class Maker:
             txn = self.pick("txn")
             self.add("e", "dbs", txn or "")
         elif method == "set_mapsize":
-            self.add("e", method, str(rng.choice([1 << 20, 4 << 20, 20 << 20, 0])))
+            size = rng.choice([1 << 20, 4 << 20, 20 << 20, 0])
+            if size or not self.has_steps:
+                self.add("e", method, str(size))
         elif method == "sync":
             self.add("e", method, rng.choice(["", "True"]))
         elif method == "dump" or method != "path_is_text":
@@ -253,6 +257,7 @@ class Maker:
             self.add("e", "close")
             return
         options = {**self.make_options(), "readonly": self.chance(0.1)}
+        self.has_steps |= self.options.get("writemap", False)
         self.steps.append(Step("e", "e", "reopen", repr(options)))
         self.ended |= set(self.about)
 
