@@ -69,7 +69,11 @@ class EnvironmentFiles:
         ``mdb_env_sync``.
         """
         shared, force = self._use(), bool(force)
-        if self._sync or force or self._options.readonly:  # where it fails in any case
+        if self._options.readonly:
+            from .._core_rules.refusals import refusal
+
+            raise refusal("environment is read-only", "sync")
+        if self._sync or force:
             wait = force or not self._options.map_async
             shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
 
