@@ -162,10 +162,13 @@ static int bounds_are_sound(MDB_page *mp, size_t size)
 }
 
 /* A page of values of one size has no nodes; its bounds are only counters. For each value the
- * lower bound rises by 2, and the upper bound falls by the value's size minus 2. */
+ * lower bound rises by 2, and the upper bound falls by the value's size minus 2. So with values of a
+ * byte it rises: past the end of the page, and with pages of 64 KiB past the largest number, where it
+ * wraps, and SIZELEFT() still is right. */
 static int fixed_values_fit(MDB_page *mp, size_t value_size, size_t size)
 {
-    return value_size && MP_LOWER(mp) % sizeof(indx_t) == 0 &&
+    return value_size && MP_LOWER(mp) >= PAGEHDRSZ - PAGEBASE &&
+           MP_LOWER(mp) % sizeof(indx_t) == 0 &&
            NUMKEYS(mp) * value_size + SIZELEFT(mp) <= size - PAGEHDRSZ;
 }
 
@@ -177,7 +180,7 @@ static int subpage_is_sound(MDB_page *sp, size_t size)
         return 0;
     flags = MP_FLAGS(sp);
     if ((flags & (SUBPAGE | P_BRANCH | P_OVERFLOW | P_META)) != SUBPAGE ||
-        MP_LOWER(sp) < PAGEHDRSZ - PAGEBASE || MP_LOWER(sp) > MP_UPPER(sp) || !NUMKEYS(sp))
+        MP_LOWER(sp) <= PAGEHDRSZ - PAGEBASE)
         return 0;
     if (flags & P_LEAF2)
         return fixed_values_fit(sp, MP_PAD(sp), size);
@@ -253,7 +256,7 @@ static int structure_is_sound(MDB_txn *txn, pgno_t pgno, MDB_page *mp)
     case P_LEAF:
         return bounds_are_sound(mp, size) && nodes_are_sound(mp, size, 1, 0);
     case P_LEAF | P_LEAF2:
-        return bounds_are_sound(mp, size) && fixed_values_fit(mp, MP_PAD(mp), size);
+        return fixed_values_fit(mp, MP_PAD(mp), size);
     default:
         return 0;
     }

@@ -54,8 +54,10 @@ struct env_extension {
     unsigned int free_slot;
     size_t check_readers_at;
     long long readers_checked;
-    /* own_readers.c: the list, and where a free entry may be */
+    /* own_readers.c: the list, and where a free entry may be; and the transaction whose meta page
+     * is being flushed, 0: none */
     struct own_reader *own_readers, *likely_own_reader;
+    size_t flushing;
     /* checked_pages.c: when a reader and when a writer last asked for the size of the data
      * file, in milliseconds */
     long long reader_checked_size, writer_checked_size;

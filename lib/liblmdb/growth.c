@@ -341,6 +341,16 @@ void pylmdb_env_plan(MDB_env *env, size_t start, size_t most, size_t reserve, in
     ext->fixed = fixed;
 }
 
+/* Under writemap a fixed size is reached in steps, and the meta page has the last of them. */
+static size_t recorded_size(const MDB_env *env, const MDB_meta *meta)
+{
+    const struct env_extension *ext = extension_of(env);
+
+    return ext->fixed && (env->me_flags & MDB_WRITEMAP) && ext->max_limit > meta->mm_mapsize
+               ? ext->max_limit
+               : meta->mm_mapsize;
+}
+
 int pylmdb_env_limit(MDB_env *env, size_t size)
 {
     struct env_extension *ext = extension_of(env);
@@ -349,7 +359,7 @@ int pylmdb_env_limit(MDB_env *env, size_t size)
     int rc;
 
     if (!size)
-        size = meta->mm_mapsize;
+        size = recorded_size(env, meta);
     if (size < used)
         size = used;
     if (size > ext->mapped && !ensure_mapped(env, size))

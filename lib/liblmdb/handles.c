@@ -61,11 +61,6 @@ int pylmdb_txn_is_old(MDB_txn *txn)
            txn->mt_txnid < mdb_env_pick_meta(txn->mt_env)->mm_txnid;
 }
 
-size_t pylmdb_env_newest(MDB_env *env)
-{
-    return env->me_txns ? env->me_txns->mti_txnid : mdb_env_pick_meta(env)->mm_txnid;
-}
-
 /* Let a transaction use a handle that was opened after it began. This needs no lock, although
  * another thread may be opening a database: it reads only this slot of the environment, which
  * was complete before the caller got its number. */
@@ -359,7 +354,7 @@ int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi 
     return rc;
 }
 
-int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records)
 {
     MDB_db dbs[CORE_DBS];
     MDB_txn txn;
@@ -370,6 +365,7 @@ int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
     txn.mt_dbxs = env->me_dbxs;
     mdb_default_cmp(&txn, MAIN_DBI); /* needs no more of a transaction */
     *flags = dbs[MAIN_DBI].md_flags & PERSISTENT_FLAGS;
+    *records = dbs[MAIN_DBI].md_entries;
     return 0;
 }
 

@@ -63,6 +63,30 @@ static void note_free_entry(MDB_env *env, MDB_reader *slot)
                      __ATOMIC_RELEASE);
 }
 
+/* Called by mdb_env_write_meta() before it writes the meta page of a transaction, and with 0 when it
+ * has flushed it. In between the map shows the page, but after a power failure the file may not have
+ * it. After a flush that has failed, the transaction stays hidden. */
+static void note_flush(MDB_env *env, size_t txnid)
+{
+    __atomic_store_n(&extension_of(env)->flushing, txnid, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Readers see a transaction when it has been flushed. With a lock file, a writer stores its number
+ * there last. */
+size_t pylmdb_env_newest(MDB_env *env)
+{
+    size_t newest;
+
+    if (env->me_txns)
+        return env->me_txns->mti_txnid;
+    newest = mdb_env_pick_meta(env)->mm_txnid;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (newest && newest == __atomic_load_n(&extension_of(env)->flushing, __ATOMIC_SEQ_CST))
+        newest--;
+    return newest;
+}
+
 /* Called by mdb_txn_renew0() for a reader without a lock file, when it has found the newest meta
  * page: list it, and return a copy of the meta page of its snapshot; NULL: there is no memory. */
 static MDB_meta *begin_own_reader(MDB_txn *txn, MDB_meta *meta, MDB_meta *copy)
@@ -74,11 +98,14 @@ static MDB_meta *begin_own_reader(MDB_txn *txn, MDB_meta *meta, MDB_meta *copy)
         txn->mt_u.reader = NULL;
         return meta;
     }
-    if (!slot && !(slot = take_own_slot(env)))
-        return NULL;
-    slot->mr_txnid = txn->mt_txnid;
+    if (!slot) {
+        if (!(slot = take_own_slot(env)))
+            return NULL;
+        slot->mr_tid = pthread_self();
+    }
+    slot->mr_txnid = pylmdb_env_newest(env);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    meta = copy_meta(env, slot, meta, copy);
+    meta = copy_meta(env, slot, env->me_metas[slot->mr_txnid & 1], copy);
     txn->mt_txnid = slot->mr_txnid;
     txn->mt_u.reader = slot;
     return meta;
@@ -98,6 +125,31 @@ static size_t oldest_own_reader(const MDB_env *env, size_t oldest)
         if (entry->slot.mr_pid && entry->slot.mr_txnid < oldest)
             oldest = entry->slot.mr_txnid;
     return oldest;
+}
+
+/* mdb_reader_list(), which has no lines for these readers. */
+int pylmdb_reader_list(MDB_env *env, MDB_msg_func *func, void *context)
+{
+    const struct own_reader *entry;
+    int count = 0, rc = 0;
+    char line[64];
+
+    if (env->me_txns || (env->me_flags & MDB_RDONLY))
+        return mdb_reader_list(env, func, context);
+    entry = __atomic_load_n(&extension_of(env)->own_readers, __ATOMIC_ACQUIRE);
+    for (; entry && rc >= 0; entry = entry->next) {
+        const int process = entry->slot.mr_pid;
+        const size_t thread = (size_t)entry->slot.mr_tid, txnid = entry->slot.mr_txnid;
+
+        if (!process)
+            continue;
+        snprintf(line, sizeof(line), txnid + 1 ? "%10d %zx %zu\n" : "%10d %zx -\n", process, thread,
+                 txnid);
+        if (!count++ && (rc = func("    pid     thread     txnid\n", context)) < 0)
+            break;
+        rc = func(line, context);
+    }
+    return count ? rc : func("(no active readers)\n", context);
 }
 
 static void free_own_readers(MDB_env *env)

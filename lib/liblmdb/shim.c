@@ -118,6 +118,7 @@ static struct MDB_meta *copy_meta(MDB_env *env, struct MDB_reader *slot,
 static int clear_dead_readers(MDB_txn *txn, size_t pages);
 
 /* Called from mdb.c; see own_readers.c. */
+static void note_flush(MDB_env *env, size_t txnid);
 static struct MDB_meta *begin_own_reader(MDB_txn *txn, struct MDB_meta *meta,
                                          struct MDB_meta *copy);
 static size_t oldest_own_reader(const MDB_env *env, size_t oldest);

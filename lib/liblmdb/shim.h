@@ -29,9 +29,9 @@ int pylmdb_txn_release_slot(MDB_txn *txn);
  * handle of that name whose database no longer exists; it must be retired first. */
 int pylmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi);
 
-/* Open the main database of an environment that was just opened, where no reader slot is left;
- * MDB_READERS_FULL if this build cannot. */
-int pylmdb_env_open_main(MDB_env *env, unsigned int *flags);
+/* Open the main database of an environment that was just opened, where no reader slot is left, and
+ * say how many records it has; MDB_READERS_FULL if this build cannot. */
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records);
 
 /* Called after opening: 1 if an abort of the transaction removes the database. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
@@ -234,7 +234,7 @@ extern int *pylmdb_host_truncated;
 /* MDB_CORRUPTED if a file whose reads are guarded lacks pages of the snapshot; else the code, which
  * zeros could have caused. A page that is cut in its middle reads as zeros from there on, without
  * a SIGBUS, so the system is asked for the size of the file. */
-int pylmdb_unless_truncated(MDB_txn *txn, int code);
+int pylmdb_unless_truncated(MDB_cursor *cursor, int code);
 /* cdef: begin */
 /* Whether it has happened to this environment. Code that copies a value touches it before, and
  * asks this afterwards. */
@@ -333,6 +333,10 @@ void pylmdb_env_opened(MDB_env *env);
  * process number for a number in the table, as it is in the PID namespace of that process. */
 int pylmdb_env_number(MDB_env *env);
 int pylmdb_env_process(MDB_env *env, int number);
+
+/* mdb_reader_list(), and without a lock file the readers of this process, unless it has opened the
+ * environment for reading. */
+int pylmdb_reader_list(MDB_env *env, MDB_msg_func *func, void *context);
 
 /* Make the reader table end after count slots again, or after the last one that is taken, so
  * that a process that only inspects the environment does not count as a reader. */

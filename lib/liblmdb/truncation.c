@@ -224,8 +224,9 @@ static int file_has_snapshot(MDB_txn *txn, size_t size)
     return mdb_env_pick_meta(env)->mm_last_pg < size / env->me_psize;
 }
 
-int pylmdb_unless_truncated(MDB_txn *txn, int code)
+int pylmdb_unless_truncated(MDB_cursor *cursor, int code)
 {
+    MDB_txn *txn = cursor->mc_txn;
     size_t size;
 
     if (!guard_of(txn->mt_env) || file_size(txn->mt_env, &size))
@@ -256,9 +257,9 @@ int pylmdb_env_is_truncated(MDB_env *env)
     return 0;
 }
 
-int pylmdb_unless_truncated(MDB_txn *txn, int code)
+int pylmdb_unless_truncated(MDB_cursor *cursor, int code)
 {
-    (void)txn;
+    (void)cursor;
     return code;
 }
 

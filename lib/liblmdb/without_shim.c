@@ -64,10 +64,11 @@ int pylmdb_env_copyfd(MDB_env *env, mdb_filehandle_t fd, unsigned int flags, int
     return mdb_env_copyfd2(env, fd, flags);
 }
 
-int pylmdb_env_open_main(MDB_env *env, unsigned int *flags)
+int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records)
 {
     (void)env;
     (void)flags;
+    (void)records;
     return MDB_READERS_FULL;
 }
 
@@ -284,9 +285,9 @@ int pylmdb_cursor_skip(MDB_cursor *cursor, size_t count, int op)
     return rc;
 }
 
-int pylmdb_unless_truncated(MDB_txn *txn, int code)
+int pylmdb_unless_truncated(MDB_cursor *cursor, int code)
 {
-    (void)txn;
+    (void)cursor;
     return code;
 }
 
@@ -518,6 +519,11 @@ int pylmdb_env_process(MDB_env *env, int number)
 {
     (void)env;
     return number;
+}
+
+int pylmdb_reader_list(MDB_env *env, MDB_msg_func *func, void *context)
+{
+    return mdb_reader_list(env, func, context);
 }
 
 void pylmdb_env_forget_slots(MDB_env *env, unsigned int count)

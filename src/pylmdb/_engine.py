@@ -63,7 +63,7 @@ class Engine:
         lines: list[str] = []
         context = self.ffi.new_handle(lines)
         shared.call(
-            "mdb_reader_list", self.lib.mdb_reader_list, self.lib.pylmdb_on_reader_line, context
+            "mdb_reader_list", self.lib.pylmdb_reader_list, self.lib.pylmdb_on_reader_line, context
         )
         return "".join(lines)
 

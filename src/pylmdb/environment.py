@@ -595,6 +595,7 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
     def readers(self) -> str:
         """Return the reader table as text, with a line for each reader slot in use.
 
+        With ``lock=False`` it has the readers of this process, as :meth:`reader_list` does.
         The first column is ``pid`` of :meth:`reader_list`.  ``mdb_reader_list``.
         """
         from ._environment import inspection as _inspection
@@ -614,6 +615,9 @@ class Environment(EnvironmentCore, EnvironmentFiles, EnvironmentArrays):
         is left, which counting needs.  ``held_since`` is when the transaction ended, in
         seconds of Unix time, if that was in this process and only views and arrays keep
         the snapshot; else it is None.
+
+        With ``lock=False`` there is no reader table, and the list has the readers of this
+        process only; it is empty with ``readonly=True``, where nothing is written.
 
         >>> reader = env.begin()
         >>> [(each.own, each.pages) for each in env.reader_list()]

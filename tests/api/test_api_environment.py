@@ -525,6 +525,15 @@ def test_per_transaction_sync_and_metasync(env):
     assert env.flags()["sync"] is True
 
 
+@pytest.mark.parametrize("sync", [False, True])
+def test_sync_of_a_file_opened_for_reading_fails_whatever_sync_was_given(open_env, sync):
+    open_env().close()
+    env = open_env(readonly=True, sync=sync)
+    for arguments in [(), (True,)]:
+        with pytest.raises(pylmdb.ReadonlyError):
+            env.sync(*arguments)
+
+
 def test_what_is_installed(core):
     assert ".".join(map(str, pylmdb.version_info)) == pylmdb.__version__
     assert pylmdb.lib_versions() == DATA_VERSIONS

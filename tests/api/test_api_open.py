@@ -50,6 +50,13 @@ def test_default_flags(env):
     assert isinstance(env.flags(), dict)
 
 
+def test_a_file_opened_for_reading_has_no_writemap(open_env, env):
+    """As with py-lmdb; so it can be opened with the same options as for writing."""
+    env.close()
+    writer, reader = [open_env(writemap=True, readonly=readonly) for readonly in (False, True)]
+    assert (writer.flags().writemap, reader.flags().writemap) == (True, False)
+
+
 @pytest.mark.parametrize("form", ["str", "bytes", "path", "bytes path"])
 @pytest.mark.parametrize("name", ["plain", "grün Ω", "日本"])
 def test_path_forms(open_env, tmp_path, form, name):

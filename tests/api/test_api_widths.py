@@ -4,6 +4,8 @@ one size in a database, values one size under each key.
 """
 
 import io
+import random
+import shutil
 import struct
 
 import lmdb
@@ -252,3 +254,38 @@ def test_reversed_keys_are_ordered_from_their_end(env):
         for key in (b"ba", b"ab", b"aa"):
             txn.put(key, b"")
         assert list(txn.range(values=False)) == [b"aa", b"ba", b"ab"]
+
+
+@pytest.mark.parametrize("checksums", [False, True])
+@pytest.mark.parametrize("page_size", [512, 4096, 65536])
+def test_all_values_of_a_byte_under_long_keys(tmp_path, page_size, checksums):
+    """Those of a key are on a page whose header counts free space past its end."""
+    path, new, options = tmp_path / "env", tmp_path / "new", {"lib_version": 1}
+    options.update(page_size=page_size, checksums=checksums)
+    values = [bytes([number]) for number in range(256)]
+    for is_batch in (False, True):
+        with pylmdb.open(path, **options) as env:
+            keys = [b"%d" % number * env.max_key_size() for number in range(3)]
+            records = [(key, value) for key in keys for value in values]
+            db = env.open_db(b"db", dupsort=True, dupfixed=True)
+            with env.begin(db, write=True) as txn:
+                txn.drop(db, delete=False)
+                if is_batch:
+                    assert txn.cursor().putmulti(records, append=True) == (768, 768)
+                else:
+                    assert all(txn.put(*each) for each in random.Random(1).sample(records, 768))
+            with env.begin(db, write=True) as txn:
+                assert list(txn.cursor()) == records
+                for record in records[256:512:2]:
+                    assert txn.delete(*record)
+        left = records[:256] + records[257:512:2] + records[512:]
+        pylmdb.dump(path, text := io.BytesIO())
+        text.seek(0)
+        pylmdb.load(text, new, **options)
+        for each in (path, new):
+            report = pylmdb.verify(each)
+            assert report.ok, str(report)
+            with pylmdb.open(each) as env, env.begin(env.open_db(b"db")) as txn:
+                assert list(txn.cursor()) == left
+                assert list(txn.cursor().iterprev()) == left[::-1]
+        shutil.rmtree(new)

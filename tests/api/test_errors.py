@@ -501,6 +501,15 @@ def test_a_database_of_a_transaction_that_is_open_is_named(open_env):
             env.open_db(b"pending", reader, create=False)
 
 
+@pytest.mark.parametrize("options", [{"checksums": True}, {"page_size": 1024}])
+def test_a_long_key_in_a_file_of_lmdb_1_is_not_to_be_stored_in_one(open_env, options):
+    """These have a smaller limit than other files with that format."""
+    env = open_env(lib_version=1, **options)
+    with env.begin(write=True) as txn, pytest.raises(pylmdb.BadValsizeError) as caught:
+        txn.put(b"k" * (env.max_key_size() + 1), b"")
+    assert "; hash long keys [" in str(caught.value)
+
+
 def test_a_key_or_value_that_does_not_fit_is_measured(open_env):
     env = open_env()
     dups = env.open_db(b"dups", dupsort=True)

@@ -101,6 +101,26 @@ with env.begin(write=True) as txn:
     assert found == expected
 
 
+def test_many_databases_are_opened_while_no_slot_is_left(path, lib_version):
+    """There is room for all that the file has, also in a transaction."""
+    with pylmdb.open(path, lib_version=lib_version, max_readers=1, max_dbs=200) as env:
+        with env.begin(write=True) as txn:
+            for number in range(200):
+                env.open_db(b"%d" % number, txn)
+        with env.begin():
+            run(
+                """
+env = pylmdb.open(path)
+with env.begin(write=True) as txn:
+    for number in range(200):
+        txn.put(b"key", b"", db=env.open_db(b"%d" % number, txn, create=False))
+""",
+                path,
+                lib_version,
+            )
+        assert pylmdb.verify(path).databases[-1].entries == 1
+
+
 @pytest.mark.parametrize("lacking", [2, 40], ids=["free pages", "pages in use"])
 def test_a_short_file_is_opened_while_no_slot_is_left(path, lib_version, lacking):
     """It may lack free pages at its end.  If it lacks others, no transaction can begin."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """``lock=False``: the snapshots of this process stay as they are while it writes."""
 
+import gc
+import os
 import random
 import threading
 
@@ -69,6 +71,33 @@ def test_pages_are_used_again(env):
             write(env, number)
             env.begin().abort()
         assert env.info().used <= used + 30 * env.stat().psize
+
+
+def test_readers_are_listed(env):
+    with env.begin() as txn:
+        pages = env.info().used
+        write(env, 1)
+        view = env.begin().view(KEYS[0])
+        write(env, 2)
+        rows = [row for row in env.reader_list() if row.txnid is not None]
+        rows.sort(key=lambda row: row.txnid)
+        assert [row.txnid for row in rows] == [txn.id(), txn.id() + 1]
+        assert {(row.pid, row.own) for row in rows} == {(os.getpid(), True)}
+        assert [row.held_since is None for row in rows] == [True, False]
+        assert 0 < rows[0].pages < pages
+        assert sorted(line.split()[2] for line in env.readers().splitlines()) == [
+            "-", str(txn.id()), str(txn.id() + 1), "txnid"
+        ]  # fmt: skip
+    del view
+    gc.collect()
+    assert [row.txnid for row in env.reader_list()] == [None]  # max_spare_txns keeps one idle
+
+
+def test_readers_of_an_environment_for_reading_are_not_known(env, tmp_path):
+    env.close()
+    with pylmdb.open(tmp_path / "env", readonly=True, lock=False) as reading, reading.begin():
+        assert reading.reader_list() == []
+        assert reading.readers() == "(no reader locks)\n"
 
 
 def test_a_transaction_that_cannot_begin_leaves_no_reader(env_path, lib_version):

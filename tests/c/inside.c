@@ -173,7 +173,7 @@ void test_page_that_is_cut(void)
     position.cursor = cut.cursor;
     OK(pylmdb_range_start(&iteration, &position, &range, 0, 0));
     OK(pylmdb_iteration_next(&iteration, &position));
-    RETURNS(PYLMDB_OTHER_WIDTH, pylmdb_unless_truncated(cut.txn.ptr, PYLMDB_OTHER_WIDTH));
+    RETURNS(PYLMDB_OTHER_WIDTH, pylmdb_unless_truncated(cut.cursor, PYLMDB_OTHER_WIDTH));
     cut_file(&cut, 200);
     RETURNS(MDB_CORRUPTED, pylmdb_iteration_next(&iteration, &position));
     pylmdb_iteration_free(&iteration);

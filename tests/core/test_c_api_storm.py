@@ -6,10 +6,12 @@ them, and ``make sanitize PYLMDB_STORM=60 PYTEST_ARGS="-q -k storm"`` looks for 
 """
 
 import os
+import random
 import sys
 
 import extensions
 import pytest
+from open_options import at_random, of_a_new_file, of_an_open
 from programs import run
 
 SECONDS = int(os.environ.get("PYLMDB_STORM", "5"))
@@ -32,7 +34,7 @@ import faulthandler, random
 sys.path.insert(0, FOLDER)
 import capi_user as user
 until = time.monotonic() + float(SECONDS)
-env = pylmdb.open(path, lib_version=lib_version)
+env = pylmdb.open(path, **OPTIONS)
 db = env.open_db(b"db")
 with env.begin(db, write=True) as txn:
     for number in range(300):
@@ -93,7 +95,7 @@ def end(generator):
 
 def close(generator):
     global env, db
-    old, env = env, pylmdb.open(path)
+    old, env = env, pylmdb.open(path, **OPTIONS)
     db = env.open_db(b"db")
     shared[0] = env.begin(db)
     old.close()
@@ -118,5 +120,8 @@ print("done")
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(SECONDS, marks=pytest.mark.slow)])
 def test_a_storm(folder, tmp_path, lib_version, seconds):
-    names = f"FOLDER, SECONDS = {str(folder)!r}, {seconds}\n"
+    choose = at_random(random.SystemRandom())
+    options = of_an_open(choose, of_a_new_file(choose, lib_version))
+    print(options)
+    names = f"FOLDER, SECONDS, OPTIONS = {str(folder)!r}, {seconds}, {options!r}\n"
     assert run(names + STORM, tmp_path / "env", lib_version) == "done\n"

@@ -7,6 +7,7 @@ import random
 import struct
 
 import pytest
+from open_options import at_random, of_a_new_file, of_an_open
 from programs import RANDOM_FACTOR
 
 import pylmdb
@@ -154,13 +155,15 @@ class Twins:
         assert self.records == before
 
 
-@pytest.mark.parametrize("writemap", [False, True])
+@pytest.mark.parametrize("options", ["first", "second"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_as_single_deletes(open_env, kind, writemap):
+def test_as_single_deletes(open_env, lib_version, kind, options):
     seed = int(os.environ.get("PYLMDB_MODEL_SEED") or random.SystemRandom().randrange(10**9))
     print(f"PYLMDB_MODEL_SEED={seed}")
-    env = open_env(sync=False, writemap=writemap)
-    twins = Twins(env, kind, random.Random(seed))
+    chance = random.Random(f"{seed} {options}")
+    new_file = of_a_new_file(at_random(chance), lib_version)
+    env = open_env(**of_an_open(at_random(chance), new_file))
+    twins = Twins(env, kind, chance)
     for _ in range(ROUNDS):
         twins.run()
         report = pylmdb.verify(env.path())

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from model import KINDS, UNKNOWN, Level, Place, Record, Snapshot, Table
+from open_options import by_hypothesis, deepest, of_a_new_file, of_an_open
 from programs import RANDOM_FACTOR
 
 import pylmdb
@@ -43,12 +44,6 @@ class Environments(RuleBasedStateMachine):
     """Steps on one environment and on its model."""
 
     lib_version = 0
-    # of a new file, and of each time that it is opened
-    new_files: tuple[dict[str, Any], ...] = ({}, *({"page_size": 1 << n} for n in (11, 14, 15)))
-    ways_to_open: tuple[dict[str, Any], ...] = (
-        {"map_size": 1 << 26}, {}, {"max_spare_txns": 2}, {"lock": False},
-        {"lock": False, "max_spare_txns": 2}, {"writemap": True}, {"writemap": True, "lock": False},
-    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,21 +54,12 @@ class Environments(RuleBasedStateMachine):
         self.snapshots: list[Snapshot] = []
         self.views: list[tuple[memoryview, bytes]] = []
         self.handles: dict[bytes, Any] = {}
-        self.checked, self.way = False, dict[str, Any]()
+        self.new_file, self.way = dict[str, Any](), dict[str, Any]()
 
-    def open(self, data: Any, new_file: dict[str, Any]) -> None:
+    def open(self, data: Any) -> None:
         if not self.views:  # which keep the files open in the same way
-            ways = [way for way in self.ways_to_open if not (self.checked and "writemap" in way)]
-            self.way = data.draw(st.sampled_from(ways), "way to open")
-        self.env = pylmdb.open(
-            self.folder, max_dbs=16, sync=False, lib_version=self.lib_version,
-            **self.way, **new_file,
-        )  # fmt: skip
-
-    @property
-    def deepest(self) -> int:
-        """How many write transactions can be nested in each other, with the outermost."""
-        return 1 if "writemap" in self.way else 3
+            self.way = of_an_open(by_hypothesis(data), self.new_file)
+        self.env = pylmdb.open(f"{self.folder}/env", max_dbs=16, **self.way)
 
     def teardown(self) -> None:
         self.check_views()
@@ -112,7 +98,7 @@ class Environments(RuleBasedStateMachine):
             self.begin(buffers=False)
         return self.levels[-1]
 
-    @precondition(lambda self: len(self.levels) < self.deepest)
+    @precondition(lambda self: len(self.levels) < deepest(self.way))
     @rule(buffers=st.booleans())
     def begin(self, buffers: bool) -> None:
         parent = self.level if self.levels else None
@@ -153,7 +139,7 @@ class Environments(RuleBasedStateMachine):
         self.env.close()
         self.snapshots.clear()
         self.handles.clear()
-        self.open(data, {})
+        self.open(data)
         self.compare_all(self.env, self.committed)
 
     # -- snapshots ---------------------------------------------------------------------------
@@ -409,9 +395,8 @@ class Environments(RuleBasedStateMachine):
     @initialize(name=NAMES, other=NAMES, data=st.data())
     def start(self, name: bytes, other: bytes, data: Any) -> None:
         """Begin with two databases with records, and a cursor in each."""
-        new_file = data.draw(st.sampled_from(self.new_files), "new file")
-        self.checked = "checksums" in new_file
-        self.open(data, new_file)
+        self.new_file = of_a_new_file(by_hypothesis(data), self.lib_version)
+        self.open(data)
         self.begin(data.draw(st.booleans(), "buffers"))
         for number, each in enumerate([name, other]):
             self.fill(each, data, data.draw(st.sampled_from([0, 2, 20, 150]), "size"))
@@ -551,10 +536,6 @@ class Environments(RuleBasedStateMachine):
 
 class Environments10(Environments):
     lib_version = 1
-    new_files = (
-        {}, {"checksums": True}, {"page_size": 1024}, {"page_size": 16384, "checksums": True},
-        {"page_size": 65536},
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("machine", [Environments, Environments10], ids=["0.9", "1.0"])

@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from itertools import islice
 
 import pytest
+from open_options import at_random, deepest, of_a_new_file, of_an_open
 from programs import RANDOM_FACTOR
 
 STEPS = 40_000 * RANDOM_FACTOR
@@ -111,13 +112,15 @@ class Level:
 
 
 class Walk:
-    def __init__(self, open_env, chance):
+    def __init__(self, open_env, lib_version, chance):
         self.open_env, self.chance, self.levels = open_env, chance, []
+        self.new_file = of_a_new_file(at_random(chance), lib_version)
         self.committed = {name: Table(name) for name in KINDS}
         self.open()
 
     def open(self):
-        self.env = self.open_env(sync=False)
+        options = of_an_open(at_random(self.chance), self.new_file)
+        self.env, self.deepest = self.open_env(**options), deepest(options)
         self.dbs = {name: self.env.open_db(name, **KINDS[name][0]) for name in KINDS}
 
     # -- transactions ----------------------------------------------------------------------
@@ -156,7 +159,7 @@ class Walk:
     # -- steps -----------------------------------------------------------------------------
 
     def step(self):
-        if not self.levels or (len(self.levels) < 3 and self.chance.random() < 0.002):
+        if not self.levels or (len(self.levels) < self.deepest and self.chance.random() < 0.002):
             self.begin()
         elif self.chance.random() < 0.004:
             return self.end()
@@ -359,7 +362,7 @@ class Walk:
 
 
 @pytest.mark.slow
-def test_a_long_walk(open_env):
+def test_a_long_walk(open_env, lib_version):
     seed = int(os.environ.get("PYLMDB_MODEL_SEED") or random.SystemRandom().randrange(10**9))
     print(f"PYLMDB_MODEL_SEED={seed}")
-    Walk(open_env, random.Random(seed)).run(STEPS)
+    Walk(open_env, lib_version, random.Random(seed)).run(STEPS)

@@ -293,6 +293,16 @@ def test_a_fixed_size_is_a_limit(open_env, writemap):
     assert data_file(env).st_size <= 16 * MIB
 
 
+def test_a_fixed_size_of_0_is_the_recorded_one(open_env, writemap):
+    """With writemap the file has recorded a step on the way to that size."""
+    env = open_env(map_size=8 * MIB, writemap=writemap)
+    env.set_mapsize(0)
+    assert env.info().map_size == 8 * MIB
+    fill(env, 6 * MIB)
+    with pytest.raises(pylmdb.MapFullError):
+        fill(env, 12 * MIB)
+
+
 def test_both_sizes(open_env, writemap):
     env = open_env(map_size=2 * MIB, max_map_size=8 * MIB, writemap=writemap)
     info = env.info()

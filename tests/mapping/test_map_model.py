@@ -12,11 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
+from open_options import by_hypothesis, deepest, of_a_new_file, of_an_open
 from programs import RANDOM_FACTOR
 
 import pylmdb
@@ -40,13 +42,17 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp()
-        self.map: Any = pylmdb.Map(
-            self.folder, "m", self.codec, "json", sync=False, lib_version=self.lib_version
-        )
         self.models: list[dict[Any, Any]] = [{}]
         self.txns: list[Any] = []
         # each with the key of its last step, or None, and its direction
         self.iterators: list[list[Any]] = []
+
+    @initialize(data=st.data())
+    def open(self, data: Any) -> None:
+        new_file = of_a_new_file(by_hypothesis(data), self.lib_version)
+        options = of_an_open(by_hypothesis(data), new_file)
+        self.deepest = deepest(options)
+        self.map: Any = pylmdb.Map(f"{self.folder}/env", "m", self.codec, "json", **options)
 
     def teardown(self) -> None:
         for txn in reversed(self.txns):
@@ -125,7 +131,7 @@ class Machine(RuleBasedStateMachine):
         for key in gone:
             del self.model[key]
 
-    @precondition(lambda self: len(self.txns) < 3)
+    @precondition(lambda self: len(self.txns) < self.deepest)
     @rule()
     def begin(self) -> None:
         self.txns.append(self.map.transaction())

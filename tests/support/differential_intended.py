@@ -56,6 +56,8 @@ class Intended:
         self.unset: dict[str, int] = {}  # cursor without position -> writes when it missed
         self.written: set[str] = set()  # cursors placed by nothing but a write
         self.lost: set[str] = set()  # cursors that cannot be compared until placed anew
+        self.inner: set[str] = set()  # databases that a nested transaction has opened
+        self.listed = False  # a transaction has listed the databases
         self.failed = False  # a transaction of theirs has failed, and ours has not
 
     def open_transactions(self) -> list[Any]:
@@ -148,8 +150,12 @@ class Intended:
         if isinstance(other, list) and (b"", b"") in other:
             return True  # theirs goes on over a record that is gone
         if isinstance(other, Raised) and other.names[0] == "InvalidParameterError":
-            # Theirs does not see in a reader what another transaction has opened since.
-            return (what is not None and not what.write) or "open child" in repr(mine)
+            # Theirs does not see in a reader what another transaction has opened since, and in a
+            # parent what a child had opened that was aborted.  When a reader of theirs that has
+            # listed the databases ends, it closes handles that others have got meanwhile.
+            used = self.used(step, "db") + self.default.get(step.target, [])
+            hidden = (what is not None and not what.write) or not self.inner.isdisjoint(used)
+            return hidden or self.listed or "open child" in repr(mine)
         if isinstance(other, Raised) and other.names[0] == "ReadersFullError":
             return True  # it keeps the slots of ended transactions
         if isinstance(other, Raised) and other.names[0] == "NotFoundError":
@@ -198,6 +204,9 @@ class Intended:
             self.lost.discard(what.owner)
             if len(result) < int(step.args):
                 self.unset[what.owner] = self.writes
+        if method == "open_db" and any(self.about[txn].owner for txn in self.used(step, "txn")):
+            self.inner.add(step.result)
+        self.listed |= method == "dbs" and bool(step.args)
         new = self.names.get(step.result)
         if isinstance(new, pylmdb.Transaction):
             parent = self.about[step.result].owner

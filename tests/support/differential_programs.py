@@ -7,6 +7,8 @@ import struct
 from random import Random
 from typing import Any, NamedTuple
 
+from open_options import at_random, of_a_new_file, of_an_open
+
 FUNCTIONS = ("take", "iter_from", "leave", "dump", "reopen")
 
 
@@ -81,24 +83,25 @@ class Maker:
         self.counter = 0
         self.hostile = rng.random() < 0.3
         self.big = rng.random() < 0.2
+        self.new_file = of_a_new_file(at_random(rng), rng.randrange(2))
+        if self.hostile:  # the limits of keys and values depend on these
+            self.new_file.update(page_size=None, checksums=False)
+        self.limits = self.make_limits()
         self.options = self.make_options()
+        # whether its size may have been reached in steps, one of which the file has recorded
+        self.has_steps = False
+
+    def make_limits(self) -> dict[str, Any]:
+        rng = self.rng
+        limits = {"max_dbs": 12, "map_size": rng.choice([10 << 20] * 8 + [1 << 16, 1 << 17])}
+        if rng.random() < 0.05:
+            limits["max_readers"] = rng.choice([1, 2, 3])
+        if rng.random() < 0.05:
+            limits["max_dbs"] = rng.choice([1, 2])
+        return limits
 
     def make_options(self) -> dict[str, Any]:
-        rng = self.rng
-        options: dict[str, Any] = {
-            "subdir": False, "sync": False, "max_dbs": 12, "lib_version": rng.randrange(2),
-        }  # fmt: skip
-        sizes = [10 << 20] * 8 + [1 << 16, 1 << 17]
-        options["map_size"] = rng.choice(sizes)
-        if rng.random() < 0.1:
-            options["writemap"] = True
-        if rng.random() < 0.1:
-            options["max_spare_txns"] = rng.choice([1, 2])
-        if rng.random() < 0.05:
-            options["max_readers"] = rng.choice([1, 2, 3])
-        if rng.random() < 0.05:
-            options["max_dbs"] = rng.choice([1, 2])
-        return options
+        return {**of_an_open(at_random(self.rng), self.new_file), **self.limits}
 
     # -- variables and arguments -----------------------------------------------------
 
@@ -215,11 +218,15 @@ class Maker:
         )
         if method in ("dbs", "dump") and self.options["max_dbs"] < 12:
             return  # theirs does not list what it has no room to open
+        if method == "max_key_size" and not self.hostile:
+            return  # it depends on the page size, and on checksums
         if method == "dbs" and self.chance(0.6):
             txn = self.pick("txn")
             self.add("e", "dbs", txn or "")
         elif method == "set_mapsize":
-            self.add("e", method, str(rng.choice([1 << 20, 4 << 20, 20 << 20, 0])))
+            size = rng.choice([1 << 20, 4 << 20, 20 << 20, 0])
+            if size or not self.has_steps:
+                self.add("e", method, str(size))
         elif method == "sync":
             self.add("e", method, rng.choice(["", "True"]))
         elif method == "dump" or method != "path_is_text":
@@ -249,7 +256,9 @@ class Maker:
         if self.chance(0.3):
             self.add("e", "close")
             return
-        self.steps.append(Step("e", "e", "reopen", repr(self.options)))
+        options = {**self.make_options(), "readonly": self.chance(0.1)}
+        self.has_steps |= self.options.get("writemap", False)
+        self.steps.append(Step("e", "e", "reopen", repr(options)))
         self.ended |= set(self.about)
 
     # -- steps on transactions --------------------------------------------------------

@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from open_options import at_random, deepest, of_a_new_file, of_an_open
+
 import pylmdb
 
 KINDS: dict[bytes, dict[str, bool]] = {
@@ -34,42 +36,44 @@ class Program:
     """Writes to an environment; each step is a transaction that is committed or aborted.
 
     :param binding: pylmdb or lmdb.
-    :param options: of ``open``.
+    :param options: of ``open``; for pylmdb, those that are not given are drawn.
     """
 
     def __init__(self, binding: Any, path: Path, seed: int, **options: Any) -> None:
         self.rng = Random(seed)
-        self.writemap = options.get("writemap", False)
         self.spread = self.rng.choice([5, 60, 3000])
         names = self.rng.sample(sorted(KINDS), self.rng.randrange(1, len(KINDS)))
         names += [b"many%d" % i for i in range(self.rng.choice([0, 0, 3, 60]))]
-        options = {"max_dbs": 128, "sync": False, **options}
         if binding is pylmdb:
-            options["page_size"] = self.rng.choice([None, None, 2048, 16384, 32768])
-        self.env = binding.open(str(path), **options)
+            version = options.get("lib_version", self.rng.randrange(2))
+            new_file = of_a_new_file(at_random(self.rng), version)
+            options = {**of_an_open(at_random(self.rng), new_file), **options}
+        self.deepest = deepest(options)
+        self.env = binding.open(str(path), **{"max_dbs": 128, "sync": False, **options})
+        self.longest = self.env.max_key_size()
         self.names: list[bytes | None] = [*names, None]
 
     def steps(self, count: int) -> Iterator[None]:
         """Yield after each transaction that has ended."""
         for _ in range(count):
-            self.transaction(None)
+            self.transaction(None, 1)
             yield
 
-    def transaction(self, parent: Any) -> None:
+    def transaction(self, parent: Any, depth: int) -> None:
         txn = self.env.begin(write=True, parent=parent)
         for _ in range(self.rng.choice([1, 1, 3, 6])):
-            self.act(txn)
+            self.act(txn, depth)
         if self.rng.random() < 0.15:
             txn.abort()
         else:
             txn.commit()
 
-    def act(self, txn: Any) -> None:
+    def act(self, txn: Any, depth: int) -> None:
         rng, name = self.rng, self.rng.choice(self.names)
         db = self.database(txn, name)
         kind = rng.random()
-        if kind < 0.08 and not self.writemap:
-            self.transaction(txn)
+        if kind < 0.08 and depth < self.deepest:
+            self.transaction(txn, depth + 1)
         elif kind < 0.11 and db is not None:
             txn.drop(db, delete=rng.random() < 0.4)
         elif kind < 0.2:
@@ -110,7 +114,8 @@ class Program:
             return struct.pack("=Q", number)
         if name is None:
             return b"main%d" % number
-        return b"%05d" % number + b"k" * (number * 7919 % self.rng.choice([1, 40, 480]))
+        key = b"%05d" % number + b"k" * (number * 7919 % self.rng.choice([1, 40, 480]))
+        return key[: self.longest]
 
     def value(self, name: bytes | None) -> bytes:
         rng = self.rng
@@ -121,7 +126,7 @@ class Program:
         if name in WIDTHS:
             return rng.randbytes(WIDTHS[name])
         if name is not None and KINDS.get(name, {}).get("dupsort"):
-            return rng.randbytes(rng.choice([1, 7, 40, rng.randrange(1, 511)]))
+            return rng.randbytes(rng.choice([1, 7, 40, rng.randrange(1, min(self.longest, 511))]))
         largest = LARGEST if name == b"large" else 2600
         return rng.randbytes(rng.choice([0, 10, 100, rng.randrange(largest)]))
 

@@ -24,6 +24,7 @@ import mutants_merged
 import mutants_salvaged
 import mutants_verified
 from mutants import refused
+from open_options import at_random, of_an_open
 
 import pylmdb
 
@@ -179,9 +180,9 @@ def run(path: Path, lib_version: int, mode: str, seed: int) -> None:
     if mode == "salvage":
         mutants_salvaged.run(path)
         return
+    options = of_an_open(at_random(Random(f"options {seed}")), {"subdir": False})
     # Without the guard, a read past the file's end ends the process.
-    options = {"map_size": MAP_SIZE, "sync": False, "subdir": False, "guard": False}
-    options["writemap"] = mode == "writemap"
+    options.update(map_size=MAP_SIZE, sync=False, guard=False, writemap=mode == "writemap")
     with refused(), pylmdb.open(path, lib_version=lib_version, **options) as env:
         (read if mode == "read" else write)(env, rng)
     if path.stat().st_size > LARGEST_FILE:

@@ -161,7 +161,7 @@ def _bad_size(slot: DbSlot, failed: Failed) -> Explanation:
         return f"key is empty; {_allowed(longest)}", "LMDB has no empty keys"
     if length > longest:
         advice = "hash long keys"
-        if longest < _LONGEST_KEY:
+        if not slot.shared.engine.version[0]:
             advice += f", or use a file of LMDB 1.0 (lib_version=1), which allows {_LONGEST_KEY}"
         return f"key has {counted(length, 'byte')}; {_allowed(longest)}", advice
     if slot.flags & MDB_DUPSORT and size >= 0 and not 1 <= size <= longest:

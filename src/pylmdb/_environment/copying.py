@@ -220,11 +220,7 @@ def check_pages(
 
 def _run(shared: SharedEnv, function: Callable[..., int], *args: object) -> int:
     """Call a function that begins a read transaction before it writes anything."""
-    code = shared.run(function, *args)
-    if code == shared.engine.lib.MDB_READERS_FULL:
-        shared.run(shared.free_slots)
-        code = shared.run(function, *args)
-    return code
+    return shared.run(lambda env: shared.with_slot(env, function, env, *args))
 
 
 def _failed(what: str, code: int, shared: SharedEnv, name: str) -> Error:

@@ -64,10 +64,15 @@ class EnvironmentFiles:
         :param force: True to flush also in an environment opened with ``sync=False``,
             where it does nothing otherwise, and to wait despite ``map_async=True``.
         :raises DiskError: the disk has failed.
+        :raises ReadonlyError: the environment was opened with ``readonly=True``.
 
         ``mdb_env_sync``.
         """
         shared, force = self._use(), bool(force)
+        if self._options.readonly:
+            from .._core_rules.refusals import refusal
+
+            raise refusal("environment is read-only", "sync")
         if self._sync or force:
             wait = force or not self._options.map_async
             shared.call("mdb_env_sync", shared.engine.lib.mdb_env_sync, wait)
@@ -85,7 +90,8 @@ class EnvironmentFiles:
         :param map_size: in bytes.  0 means the size that the file has recorded, which
             another process may have set.  A size below that of the data means the
             latter.  With ``writemap``, a size below that of the disk blocks which the
-            file has already means the latter, because the file never becomes shorter.
+            file has already means the latter, because the file never becomes shorter;
+            and 0 leaves a fixed size as it is, unless the file has recorded a greater one.
         :raises BusyError: for this size the map must move to another address, and
             transactions or views are alive; nothing has changed.
         :raises DiskError: with ``writemap``, the disk has no room for it.

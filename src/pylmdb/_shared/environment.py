@@ -336,28 +336,32 @@ class SharedEnv(SharedCore):
     ) -> int:
         """Begin a native transaction; returns 0, or the code of a time-out, and raises for all
         other codes."""
-        lib = self.engine.lib
-        code = function(handle, self.pool, *args, wait_ms)
-        if code == lib.MDB_READERS_FULL:
-            self.free_slots(env)
-            code = function(handle, self.pool, *args, wait_ms)
+        lib, arguments = self.engine.lib, (handle, self.pool, *args, wait_ms)
+        code = self.with_slot(env, function, *arguments)
         if code == lib.MDB_MAP_RESIZED:
             self._make_room()
-            code = function(handle, self.pool, *args, wait_ms)
+            code = function(*arguments)
         if code and not (code == lib.PYLMDB_ETIMEDOUT and wait_ms >= 0):
             raise self._refusal(code)
         return code
 
-    def free_slots(self, env: CData) -> int:
-        """Free the reader slots of dropped and idle transactions, and of dead processes; returns
-        0."""
+    def with_slot(self, env: CData, function: Callable[..., int], *args: object) -> int:
+        """Call ``function(*args)``, which begins a native transaction before it does anything else.
+        If the reader table is full, free slots and call it again."""
+        code = function(*args)
+        if code == self.engine.lib.MDB_READERS_FULL:
+            self._free_slots(env)
+            code = function(*args)
+        return code
+
+    def _free_slots(self, env: CData) -> None:
+        """Free the reader slots of dropped and idle transactions, and of dead processes."""
         live = self._live()
         free_dropped(lambda: self._live() < live)
         self.end_idle()
         dead = self.engine.ffi.new("int *")
         self.engine.lib.mdb_reader_check(env, dead)
         self.note_dead_readers(dead[0])
-        return 0
 
     def _refusal(self, code: int) -> Exception:
         """The exception for a transaction that cannot begin."""

@@ -125,6 +125,8 @@ def make_options(
     )
     if given["checksums"] and given["writemap"]:
         raise ValueError("checksums=True and writemap=True exclude each other")
+    if given["readonly"]:
+        given["writemap"] = False  # as in liblmdb
     given.update(path=absolute, given_path=given_path, subdir=subdir)
     return Options(given)
 

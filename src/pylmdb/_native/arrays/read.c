@@ -242,7 +242,7 @@ static int is_behind(MDB_cursor *cursor, unsigned int dbflags, const MDB_val *st
     if (!stop)
         return 0;
     if ((dbflags & MDB_INTEGERKEY) && stop->mv_size != key->mv_size)
-        return pylmdb_unless_truncated(mdb_cursor_txn(cursor), MDB_BAD_VALSIZE);
+        return pylmdb_unless_truncated(cursor, MDB_BAD_VALSIZE);
     return mdb_cmp(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), key, stop) >= 0 ? MDB_NOTFOUND
                                                                                    : 0;
 }

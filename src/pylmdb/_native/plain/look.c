@@ -86,6 +86,9 @@ int pylmdb_set_up(MDB_env *env, int guard, size_t start, size_t most, size_t res
  * main database with many records of its own seldom has many databases, and an open must not read
  * all of its pages. */
 enum { MAIN_DBI = 1, MOST_DATABASES = 1 << 16, MOST_RECORDS = 128 };
+/* Where they cannot be counted, each record counts as a database, unless there are more: each
+ * transaction needs memory for all of them. */
+enum { MOST_UNCOUNTED = 1 << 12 };
 
 /* Count the named databases; 0 if there are not more than room. */
 static unsigned int count_databases(MDB_txn *txn, unsigned int room)
@@ -109,6 +112,17 @@ static unsigned int count_databases(MDB_txn *txn, unsigned int room)
     return count;
 }
 
+/* The same without a reader slot. */
+static int load_main_without_slot(MDB_env *env, unsigned int room, struct pylmdb_open_result *out)
+{
+    size_t records;
+    const int rc = pylmdb_env_open_main(env, &out->main_flags, &records);
+
+    if (!rc && records > room && records <= MOST_UNCOUNTED)
+        out->databases = (unsigned int)records;
+    return rc;
+}
+
 static int load_main(struct pylmdb_pool *pool, unsigned int room, struct pylmdb_open_result *out)
 {
     struct pylmdb_txn txn = {0};
@@ -116,7 +130,7 @@ static int load_main(struct pylmdb_pool *pool, unsigned int room, struct pylmdb_
     int rc = pylmdb_begin_reader(&txn, pool, -1);
 
     if (rc == MDB_READERS_FULL)
-        return pylmdb_env_open_main(pool->env, &out->main_flags);
+        return load_main_without_slot(pool->env, room, out);
     if (rc)
         return rc;
     rc = pylmdb_open_db(pool, txn.ptr, NULL, 0, 1, 0, &opened);

@@ -8,7 +8,7 @@
 /* For a size that is not the stored one. */
 static int bad_size(MDB_cursor *cursor)
 {
-    return pylmdb_unless_truncated(mdb_cursor_txn(cursor), MDB_BAD_VALSIZE);
+    return pylmdb_unless_truncated(cursor, MDB_BAD_VALSIZE);
 }
 
 /* Whether a key's own values, if there are any, have the size of this one. */

@@ -571,7 +571,7 @@ static int end_range(struct pylmdb_position *p)
  * has. */
 static int other_width(const struct pylmdb_position *p)
 {
-    return pylmdb_unless_truncated(mdb_cursor_txn(p->cursor), PYLMDB_OTHER_WIDTH);
+    return pylmdb_unless_truncated(p->cursor, PYLMDB_OTHER_WIDTH);
 }
 
 static int check_bound(struct pylmdb_iteration *iteration, struct pylmdb_position *p)

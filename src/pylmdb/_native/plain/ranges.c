@@ -19,9 +19,7 @@ static int check_bounds(MDB_cursor *cursor, unsigned int dbflags, const MDB_val 
     if ((rc = pylmdb_safe_cursor_get(cursor, &key, &value, MDB_FIRST)))
         return rc == MDB_NOTFOUND ? 0 : rc;
     *width = key.mv_size;
-    return key.mv_size == stop->mv_size
-               ? 0
-               : pylmdb_unless_truncated(mdb_cursor_txn(cursor), PYLMDB_OTHER_WIDTH);
+    return key.mv_size == stop->mv_size ? 0 : pylmdb_unless_truncated(cursor, PYLMDB_OTHER_WIDTH);
 }
 
 static int count_entries(MDB_txn *txn, MDB_dbi dbi, size_t *count)

@@ -176,12 +176,13 @@ static int nodes_are_sound(const struct view *view)
 /* ---- headers ---- */
 
 /* Check the free space of a page of values of one size. Its bounds are only counters: for each
- * value the lower bound rises by 2, and the upper bound falls by the value's size minus 2. */
+ * value the lower bound rises by 2, and the upper bound falls by the value's size minus 2. So with
+ * values of one byte it rises, and with pages of 64 KiB it can wrap. */
 static int fixed_values_are_sound(const struct view *view)
 {
     const struct format *format = format_of(view->tree);
     const size_t width = page_width(format, view->page);
-    const size_t room = page_upper(format, view->page) - page_lower(format, view->page);
+    const size_t room = (uint16_t)(page_upper(format, view->page) - page_lower(format, view->page));
 
     if (!width || (view->tree->width && width != view->tree->width))
         return fault(view, "its values have the size %u, but its tree has values of another size",
@@ -198,11 +199,10 @@ static int bounds_are_sound(const struct view *view)
     const unsigned int lower = page_lower(format, view->page);
     const unsigned int upper = page_upper(format, view->page);
     const unsigned int flags = page_flags(format, view->page);
-    /* With values of one byte the upper bound rises. */
     const int is_exact = !(flags & FIXED) || page_width(format, view->page) != 1;
 
-    if (lower < format->header || (lower - format->header) % 2 || lower > upper ||
-        (!(flags & FIXED) && upper % 2) || (is_exact && upper > view->size))
+    if (lower < format->header || (lower - format->header) % 2 || (!(flags & FIXED) && upper % 2) ||
+        (is_exact && (lower > upper || upper > view->size)))
         return fault(view, "its header says that its free space is from %u to %u", lower, upper);
     if (lower == format->header)
         return fault(view, "it is empty", 0, 0);

@@ -98,5 +98,5 @@ int looks_like_leaf(const struct pylmdb_check *check, uint64_t page)
     upper = page_upper(format, header);
     return page_number(header) == page && (page_flags(format, header) & ~FIXED) == LEAF &&
            (format->version != 3 || page_txnid(header) <= check->txnid) && lower > format->header &&
-           lower <= upper;
+           (lower <= upper || page_flags(format, header) & FIXED);
 }
