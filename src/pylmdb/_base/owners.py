@@ -22,6 +22,7 @@ from _weakref import ref
 from itertools import starmap
 
 from .._typing import TYPE_CHECKING
+from .collecting import COUNTS_REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,10 +60,13 @@ def owned(
 
     ``ffi.gc`` alone releases too early if objects are dropped in a cycle: the garbage collector
     calls the finalizers of all of them first, in any order, and those of others can still use the
-    memory.  The pointer takes no part in that, and no cycle has what is in the table.
+    memory.  The pointer takes no part in that, and no cycle has what is in the table.  PyPy calls
+    the finalizers of what an object uses after its own.
 
     If ``release`` is a function of C, no signal handler can interrupt it.
     """
+    if not COUNTS_REFERENCES:
+        return ffi.gc(native, release)
     pointer = ffi.cast(ffi.typeof(native), native)
     table[_PointerKey(pointer, table.pop)] = ffi.gc(native, release)
     return pointer
