@@ -68,7 +68,7 @@ def test_nothing_can_be_committed_after_an_error(tmp_path, versions):
         second.begin() as another,
         Destination(dest, True, NewFile()) as target,
     ):
-        members = _databases([first, second], [reader, another], None)[None]
+        members = _databases("merge", [first, second], [reader, another], None)[None]
         target.open()
         with DatabaseSource(*members[0]) as a, DatabaseSource(*members[1]) as b:
             merging = Merging("merge", target, None, 0, "error", [a, b])
