@@ -36,9 +36,9 @@ int pylmdb_env_open_main(MDB_env *env, unsigned int *flags, size_t *records);
 /* Called after opening: 1 if an abort of the transaction removes the database. */
 int pylmdb_dbi_pending(MDB_txn *txn, MDB_dbi dbi);
 
-/* cdef: begin */
 /* 1 if something was committed since the read transaction began. */
 int pylmdb_txn_is_old(MDB_txn *txn);
+/* cdef: begin */
 /* The number of the newest transaction: a read transaction that begins now has it, or a newer one.
  * mdb_env_info() may know it a moment before. */
 size_t pylmdb_env_newest(MDB_env *env);
@@ -160,10 +160,10 @@ int pylmdb_env_grow_dbs(MDB_env *env, unsigned int dbs);
  * main database has that key. The caller retires the handle after the commit. ENOSYS: this build
  * cannot. */
 int pylmdb_dbi_rename(MDB_txn *txn, MDB_dbi dbi, const char *name);
+/* cdef: end */
 
 /* Take back a handle whose database is gone for good. */
 void pylmdb_dbi_retire(MDB_env *env, MDB_dbi dbi);
-/* cdef: end */
 
 /* mdb_drop() that can be aborted: the handle is invalid in the transaction, and the caller
  * retires it after the commit. */

@@ -79,10 +79,11 @@ size_t pylmdb_env_newest(MDB_env *env)
     return mdb_env_info(env, &info) ? 0 : info.me_last_txnid;
 }
 
+/* A handle that a read transaction has opened is closed with it, so open_db() must look again. */
 int pylmdb_txn_is_old(MDB_txn *txn)
 {
     (void)txn;
-    return 0;
+    return 1;
 }
 
 int pylmdb_may_try_again(MDB_txn *txn, MDB_dbi dbi, int *code)

@@ -87,17 +87,10 @@ class TransactionCore:
     # transaction
     _end_reservation: Callable[[], None]
 
-    def _close_cursors_of(self, slot: DbSlot, /) -> None:
-        """Inside ``_do``: close the native cursors of a database that was dropped."""
-
-    @property
-    def _opened(self) -> list[DbSlot]:
-        """The slots that die if this transaction is aborted; callers append to the list."""
-
-    @property
-    def _dropped(self) -> list[int]:
-        """The MDB_dbi of the databases that this transaction has dropped; callers append to the
-        list."""
+    def _note_dropped(self, slot: DbSlot, dies: bool, /) -> None:
+        """Inside ``_do``, with the lock of the handles: note that a database was dropped (all of
+        them if ``slot`` is the main one), so the handles are dead.  Or that it was renamed
+        (``dies`` False), so they die with the commit.  Native cursors of it are closed."""
 
 @disjoint_base
 class CursorCore:
@@ -142,10 +135,9 @@ class SharedCore:
         after compact()."""
     # how many live read transactions the pool does not count
     live: int
-    # the open databases by name, and the latest slot of each MDB_dbi, None once that was retired;
-    # max_dbs limits the former
-    slots: dict[bytes, DbSlot]
-    numbers: dict[int, DbSlot | None]
+    # how many named databases are open, and how many may be
+    @property
+    def databases(self) -> int: ...
     max_dbs: int
     # the slot of the main database
     main: DbSlot
@@ -171,6 +163,12 @@ class SharedCore:
     ) -> DbSlot:
         """The slot of a database as a native transaction, given by its address, sees it; the
         caller has ``dbi_lock``."""
+
+    def slot_named(self, name: bytes, /) -> DbSlot | None:
+        """The slot that was opened last under a name; None if there is none that is alive."""
+
+    def close_slots(self) -> None:
+        """The environment is closed: every Database that uses a slot raises from now on."""
 
     def own_writer(self) -> Transaction[Any] | None:
         """The innermost write transaction that the calling thread has open, or None."""
@@ -248,12 +246,6 @@ class DbSlot:
     pending: bool
     # its database may not exist any more: open_db() must look
     doubted: bool
-
-    def __init__(self, shared: SharedEnv, dbi: int, flags: int, name: bytes | None, /) -> None:
-        """A handle that is alive."""
-
-    def kill(self) -> None:
-        """Mark the slot as dead: every Database that uses it raises from now on."""
 
 @final
 class Hold:

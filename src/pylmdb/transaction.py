@@ -656,13 +656,8 @@ class Transaction(TransactionArrays, Generic[ValueT], TransactionCore):
             code = lib.pylmdb_drop(ptr, slot.dbi, delete)
             if code:
                 raise database_error("mdb_drop", code, slot)
-            gone = [slot] if delete and slot is not shared.main else []
-            if slot is shared.main:
-                gone = list(shared.slots.values())
-            for each in gone:
-                self._close_cursors_of(each)
-                self._dropped.append(each.dbi)
-                shared.forget_slot(each)
+            if delete or slot is shared.main:
+                self._note_dropped(slot, True)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a transaction cannot be pickled or copied; begin another one")

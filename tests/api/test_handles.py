@@ -478,6 +478,56 @@ def test_readers_open_a_database_that_a_writer_is_making_anew(env, given, kept):
         assert reader.get(b"key", db=env.open_db(b"y")) == (b"new" if kept else b"value")
 
 
+def replaced_in(writer, env):
+    """Replace the database y in a transaction by one with other flags, which gets another number,
+    while a reader opens the old one; return the handles to both."""
+    writer.drop(env.open_db(b"y", txn=writer))
+    made = env.open_db(b"y", txn=writer, dupsort=True)
+    writer.put(b"key", b"new", db=made)
+    with env.begin() as reader:
+        return made, env.open_db(b"y", txn=reader, create=False)
+
+
+def test_a_number_has_one_slot_that_is_alive(env):
+    """Handles that were opened before and after another one of that name end together, so none
+    refers to the next database that gets the number."""
+    with env.begin(write=True) as writer:
+        made, old = replaced_in(writer, env)
+    again = env.open_db(b"y")
+    assert old.closed
+    with env.begin(write=True) as writer:
+        number = lowlevel.database_number(again, writer)
+        assert lowlevel.database_number(made, writer) == number
+        writer.drop(again)
+    assert again.closed
+    assert made.closed
+    for name in (b"1", b"2"):
+        db = env.open_db(name)
+        with env.begin(write=True, db=db) as writer:
+            writer.put(b"key", name)
+            with pytest.raises(pylmdb.InvalidParameterError, match="the database handle is dead"):
+                writer.get(b"key", db=made)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_writer_opens_its_own_database_after_a_reader_has_opened_what_it_dropped(env, again):
+    writer = env.begin(write=True)
+    if again:
+        made, _ = replaced_in(writer, env)
+        assert writer.get(b"key", db=env.open_db(b"y")) == b"new"
+        assert not made.closed
+    else:
+        writer.drop(env.open_db(b"y", txn=writer))
+        with env.begin() as reader:
+            env.open_db(b"y", txn=reader, create=False)
+        with pytest.raises(pylmdb.NotFoundError):
+            env.open_db(b"y", create=False)
+        writer.put(b"key", b"new", db=env.open_db(b"y"))
+    writer.commit()
+    with env.begin(db=env.open_db(b"y")) as reader:
+        assert reader.get(b"key") == b"new"
+
+
 DROP_Y = """
 with pylmdb.open(path) as env, env.begin(write=True) as txn:
     txn.drop(env.open_db(b"y", create=False))

@@ -355,7 +355,7 @@ def test_a_transaction_that_was_never_begun_has_no_databases(env_path, lib_versi
         """
 txn = pylmdb.Transaction.__new__(pylmdb.Transaction, env)
 assert raised_by(txn._slot_in, None, None) is raised_by(txn._do, print) is pylmdb.ClosedError
-txn._close_cursors_of(None), txn._opened, txn._dropped
+assert raised_by(txn._note_dropped, env.open_db()._slot, True) is TypeError
 """,
         env_path,
         lib_version,

@@ -119,6 +119,12 @@ def creating(env, db):
         yield
 
 
+def dropping(env, db):
+    with env.begin(write=True) as txn:
+        txn.drop(db)
+        yield
+
+
 def holding(env, db):
     with env.begin(db) as txn, lowlevel.hold(txn):
         yield
@@ -132,7 +138,18 @@ def reserving(env, db):
             memory[:] = bytes(100)
 
 
-USES = [reading, writing, nested, viewing, iterating, ranging, creating, holding, reserving]
+USES = [
+    reading,
+    writing,
+    nested,
+    viewing,
+    iterating,
+    ranging,
+    creating,
+    dropping,
+    holding,
+    reserving,
+]
 
 
 @pytest.mark.filterwarnings("ignore:a write transaction of", "ignore::ResourceWarning")

@@ -127,16 +127,16 @@ class NativeTxn:
     """A native transaction and all resources that its end releases."""
 
     __slots__ = (
+        "__weakref__",
         "children",
         "commit_flags",
         "cursors",
         "depth",
-        "dropped",
         "exporter",
         "finished",
+        "handles",
         "in_block",
         "inherited_cursors",
-        "opened",
         "owner",
         "parent",
         "resumed",
@@ -181,10 +181,10 @@ class NativeTxn:
         # in a forked child: what continues it in an environment of that process, and the slot of
         # its database
         self.resumed: dict[Any, tuple[NativeTxn, DbSlot]] = {}
-        # the slots of databases that it has opened; an abort closes them
-        self.opened: list[DbSlot] = []
-        # the MDB_dbi of databases that it has dropped
-        self.dropped: list[int] = []
+        # the databases that it has opened and dropped
+        self.handles = ffi.new("struct pylmdb_handles *")
+        core: Any = shared
+        self.handles.reuses = core.slots.reuses
         # the sync flags to commit with; None means abort
         self.commit_flags: int | None = None
         self.revoked = self.finished = False
@@ -282,12 +282,14 @@ class NativeTxn:
         self.finished = True
 
     def _finish_writer(self) -> None:
-        shared, parent = self.shared, self.parent
-        if self.opened or self.dropped:
+        shared, parent, token = self.shared, self.parent, 0
+        if self.handles.opened or self.handles.dropped:
+            # the environment is not closed before they are settled
+            token = shared.new_token()
+            shared.calls[token] = shared.counted(self, token)
             with shared.dbi_lock:
                 self._end_native_writer()
                 self._settle_handles(self.commit_flags is not None and not self.txn.code)
-            self.opened, self.dropped = [], []
         else:
             self._end_native_writer()
         if parent is None:
@@ -295,7 +297,7 @@ class NativeTxn:
             shared.gate.leave(self)
         elif self in parent.children:
             parent.children.remove(self)
-        shared.leave()
+        shared.leave(token)
 
     def _end_native_writer(self) -> None:
         shared = self.shared
@@ -308,24 +310,10 @@ class NativeTxn:
     def _settle_handles(self, kept: bool) -> None:
         """Publish what it has opened and dropped, to all transactions or to its parent, or undo
         it (not ``kept``).  Repeatable."""
-        shared, parent = self.shared, self.parent
-        # Databases that were dropped and have come back in the same slot.
-        again = {slot.dbi for slot in self.opened if slot.alive}
-        while kept and self.dropped:
-            number = self.dropped[-1]
-            if parent is not None:
-                parent.dropped.append(number)
-            elif number not in again:
-                shared.retire(number)
-            self.dropped.pop()
-        above = set() if parent is None else set(parent.opened)
-        for slot in self.opened:
-            if not kept:
-                shared.forget_slot(slot)
-            elif parent is None:
-                slot.pending = False
-            elif slot not in above:
-                parent.opened.append(slot)
+        shared: Any = self.shared
+        parents = shared.engine.ffi.NULL if self.parent is None else self.parent.handles
+        shared.engine.lib.pylmdb_slots_settle(shared.slots, self.handles, parents, kept)
+        shared.drop_released()
 
     # -- cursors ----------------------------------------------------------------
 
@@ -364,8 +352,12 @@ class NativeTxn:
         if entry is not None and not self.shared.forked:
             self.shared.engine.lib.mdb_cursor_close(entry[0])
 
-    def close_cursors_of(self, slot: DbSlot) -> None:
-        """Close the native cursors of a database that no longer exists."""
+    def note_dropped(self, slot: Any, dies: bool) -> None:
+        """Note that a database was dropped or renamed, and close its native cursors."""
+        shared: Any = self.shared
+        lib = shared.engine.lib
+        lib.pylmdb_slots_drop(shared.slots, self.handles, slot.native, dies)
+        of: Any
         for number, (_, of) in list(self.cursors.items()):
-            if of is slot:
+            if of.native.held & lib.PYLMDB_IN_DROPPED:
                 self.close_cursor(number)

@@ -27,27 +27,32 @@ class DbSlot:
     creation is aborted, or the environment is closed.  It is never revived.  Opening the same name
     again makes another slot, so an old handle cannot refer to another database of its number."""
 
-    __slots__ = (
-        "alive", "dbi", "doubted", "flags", "name", "pending", "reuse", "shared", "since",
-    )  # fmt: skip
+    __slots__ = ("_memory", "dbi", "flags", "name", "native", "shared")
+    # open_slot() sets these
+    dbi: int
+    flags: int
 
-    def __init__(self, shared: Any, dbi: int, flags: int, name: bytes | None) -> None:
-        self.shared = shared
-        self.dbi = dbi
-        self.flags = flags
-        self.name = name
-        self.alive = True
-        # opened by a write transaction that has not committed yet
-        self.pending = False
-        # its database may no longer exist: open_db() must look
-        self.doubted = False
-        # if its number has meant another database before: how often numbers had been used again
-        # then, and the transaction that used this one again
-        self.reuse = self.since = 0
+    alive = property(lambda self: self.native.alive)
+    pending = property(lambda self: self.native.pending)
 
-    def kill(self) -> None:
-        """Make all handles of this slot invalid for ever."""
-        self.alive = False
+    @property
+    def doubted(self) -> Any:
+        return self.native.doubted
+
+    @doubted.setter
+    def doubted(self, doubted: bool) -> None:
+        self.native.doubted = doubted
+
+    def __init__(self, shared: Any, name: bytes | None) -> None:
+        self.shared, self.name = shared, name
+        ffi, lib = shared.engine.ffi, shared.engine.lib
+        self.native = ffi.new("struct pylmdb_slot *")
+        if name is None:
+            self.dbi = self.native.dbi = lib.PYLMDB_MAIN_DBI
+            self.flags, self.native.alive = 0, True
+        else:
+            self._memory = self.native.name = ffi.new("char[]", name)
+            self.native.name_size, self.native.hash = len(name), hash(name)
 
 
 class SharedCore:
@@ -62,15 +67,10 @@ class SharedCore:
     _pinned: dict[int, tuple[int, float]]
     # how many transactions the pool does not count: here it counts all of them
     live = 0
-    # the open databases by name, and the last slot of each number, None once the number was
-    # retired; how many databases may be open; how often a number was used again
-    slots: dict[bytes, DbSlot]
-    numbers: dict[int, DbSlot | None]
-    max_dbs = reuses = 0
     # bound here, so that what it has given out stays when the interpreter exits
     owned = staticmethod(owned)
-    # SharedEnv sets these
     main: DbSlot
+    # SharedEnv sets it
     dbi_lock: HandleLock
 
     if TYPE_CHECKING:
@@ -81,56 +81,79 @@ class SharedCore:
         pool: Any
 
         def call(self, what: str, function: Any, *args: Any) -> None: ...
-        def retire(self, number: int) -> None: ...
 
     def attach(self, engine: Any, pool: int) -> None:
         """Begin without transactions.  SharedEnv has the engine already."""
-        self.pool = self.owned(engine.ffi, self.pool, engine.lib.pylmdb_pool_release)
+        ffi, lib = self.engine.ffi, self.engine.lib
+        self.pool = self.owned(ffi, self.pool, lib.pylmdb_pool_release)
         self._children, self._pinned = {}, {}
-        self.slots, self.numbers = {}, {}
-        self._opened: list[Any] = []
+        self.slots = self.owned(ffi, ffi.new("struct pylmdb_slots *"), lib.pylmdb_slots_free)
+        self.slots.pool, self.main = self.pool, DbSlot(self, None)
+        # the slots in lists of the table, and new ones; those that were opened last under a name,
+        # which are looked up without the lock
+        self._held: dict[Any, DbSlot] = {self.main.native: self.main}
+        self._names: dict[bytes | None, DbSlot] = {}
+
+    @property
+    def databases(self) -> int:
+        """How many named databases are open."""
+        return int(self.slots.databases)
+
+    @property
+    def max_dbs(self) -> int:
+        """How many may be open."""
+        return int(self.slots.max_dbs)
+
+    @max_dbs.setter
+    def max_dbs(self, count: int) -> None:
+        self.slots.max_dbs = count
+
+    def slot_named(self, name: bytes) -> DbSlot | None:
+        """Return the slot that was opened last under a name, if it is alive."""
+        slot = self._names.get(name)
+        return slot if slot is not None and slot.alive else None
 
     def open_slot(self, pointer: int, txn: Any, name: bytes | None, flags: int) -> DbSlot:
-        """Return the slot of a database as a native transaction sees it, as ``slot.c`` does."""
+        """Return the slot of a database as a native transaction sees it."""
         lib, ffi = self.engine.lib, self.engine.ffi
-        ptr = ffi.cast("MDB_txn *", pointer)
-        known = self.main if name is None else self.slots.get(name)
         shared: Any = self  # a SharedEnv
-        if known is None and len(self.slots) >= self.max_dbs:
-            raise open_db_error(lib.MDB_DBS_FULL, name, shared)
-        # not used by another call: a finalizer can open a database during this call
-        found = self._opened.pop() if self._opened else ffi.new("struct pylmdb_opened *")
-        args = self.pool, ptr, ffi.NULL if name is None else name, flags, self.live
-        if known is not None:
-            known.doubted = False  # so that another thread can set it from now on
-        code = self._open_or_reuse(args, txn, found)
-        if code == lib.PYLMDB_GONE:
-            self.retire(found.dbi)
-            code = self._open_or_reuse(args, txn, found)
-        slot = known if code else self._take_slot(ptr, txn, name, found)
-        is_pending = found.pending
-        if slot is not None and (code or lib.pylmdb_txn_is_old(ptr)):
-            slot.doubted = True
-        if code or slot is None:
-            raise open_db_error(code, name, shared)
-        self._opened.append(found)
-        # There is one write transaction at a time, so it sees all databases that are not committed.
-        # A reader sees the database if the writer has dropped it and is creating it again: then the
-        # handle that was found is not pending.  Without the shim, a handle that a read transaction
-        # has opened is closed with the transaction, too.
-        writes = txn is not None and txn._thread
-        hidden = slot.pending and is_pending and not writes
-        if hidden and (txn is None or slot not in txn._opened):
-            raise open_db_error(lib.MDB_NOTFOUND, name, shared)
-        return slot
+        fresh = self.main if name is None else DbSlot(self, name)
+        # The reference of the table comes first, because an exception can strike after the call.
+        self._held[fresh.native] = fresh
+        opening = ffi.new("struct pylmdb_db_opening *")
+        opening.txn, opening.flags = ffi.cast("MDB_txn *", pointer), flags
+        opening.fresh, opening.live, opening.used = fresh.native, self.live, 1
+        if txn is not None and txn._thread:
+            opening.handles = txn._native.handles
+        code = lib.pylmdb_slots_open(self.slots, opening)
+        # all transactions are checked only if a slot must be used again
+        if code == lib.MDB_DBS_FULL and not self._dead_slot_is_used(txn):
+            opening.used = 0
+            code = lib.pylmdb_slots_open(self.slots, opening)
+        found = self._held.get(opening.found)  # None: a finalizer has dropped the database since
+        if found is not None:
+            found.dbi, found.flags = int(found.native.dbi), int(found.native.flags)
+        if found is not None and name is not None:
+            self._names[name] = found
+        if name is not None and not fresh.native.held:
+            self._held.pop(fresh.native, None)
+        self.drop_released()
+        if code or found is None:
+            raise open_db_error(code or lib.MDB_NOTFOUND, name, shared)
+        return found
 
-    def _open_or_reuse(self, args: tuple[Any, ...], opener: Any, found: Any) -> int:
-        """Open a database.  All transactions are checked only if a slot must be used again."""
-        lib = self.engine.lib
-        code = lib.pylmdb_open_db(*args, 1, found)
-        if code == lib.MDB_DBS_FULL and not self._dead_slot_is_used(opener):
-            code = lib.pylmdb_open_db(*args, 0, found)
-        return int(code)
+    def drop_released(self) -> None:
+        """Drop the slots that are in no list any more."""
+        while released := self.slots.released:
+            self.slots.released = released.next_released
+            slot = self._held.pop(released, None)
+            if slot is not None and self._names.get(slot.name) is slot:
+                del self._names[slot.name]
+
+    def close_slots(self) -> None:
+        """The environment is closed: all slots die.  Nothing else uses the table any more."""
+        self.engine.lib.pylmdb_slots_close(self.slots, self.main.native)
+        self.drop_released()
 
     def _dead_slot_is_used(self, opener: Any) -> bool:
         """Whether an operation in progress uses the slot of a dropped database."""
@@ -143,28 +166,6 @@ class SharedCore:
         if any(each.holds_dead_slot for each in trees):
             return True
         return any(each.busy and each.uses_dead_slot for each in trees if each is not own)
-
-    def _take_slot(self, ptr: Any, txn: Any, name: bytes | None, found: Any) -> DbSlot:
-        """Return the slot of the database that was found: the known one, or a new one."""
-        if name is None:
-            self.main.flags = found.flags
-            return self.main
-        known, number = self.slots.get(name), found.dbi
-        if known is not None and known.alive and known.dbi == number:
-            return known
-        slot = DbSlot(self, number, found.flags, name)
-        before = self.numbers.get(number)
-        if before is not None and before.name == name:
-            # the number was not retired since then, so it has always meant this database
-            slot.reuse, slot.since = before.reuse, before.since
-        elif number in self.numbers:
-            self.reuses += 1
-            slot.reuse, slot.since = self.reuses, int(self.engine.lib.mdb_txn_id(ptr))
-        if found.pending:
-            slot.pending = True
-            txn._opened.append(slot)
-        self.numbers[number] = self.slots[name] = slot
-        return slot
 
     @property
     def left_behind(self) -> bool:
@@ -302,7 +303,7 @@ class EnvironmentCore:
         known = handles.get(name)
         handle = None if known is None else known()
         if handle is None or handle._slot is not slot:
-            if not len(handles) % 128 and len(handles) > 2 * len(slot.shared.slots):
+            if not len(handles) % 128 and len(handles) > 2 * slot.shared.databases:
                 for dead in [each for each, known in handles.items() if known() is None]:
                     handles.pop(dead, None)
             handle = public_classes["DatabaseCore"](self, name, slot)

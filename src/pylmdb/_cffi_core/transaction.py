@@ -73,7 +73,6 @@ class TransactionCore(Caller):
         "_functions",
         "_native",
         "_parent",
-        "_reuses",
         "_shared",
         "_slot",
         "_sync_flags",
@@ -91,7 +90,7 @@ class TransactionCore(Caller):
         self._parent = self._db = self.env = None
         self._ffi = self._lib = _never_begun
         self._writes = [0]  # until an engine is known
-        self._sync_flags = self._reuses = 0
+        self._sync_flags = 0
         return self
 
     def __init__(
@@ -117,7 +116,6 @@ class TransactionCore(Caller):
             raise refusal("environment is read-only", "begin")
         self.env, self._shared, self._write, self._buffers = env, shared, write, buffers
         self._sync_flags, self._slot = sync_flags, shared.main
-        self._reuses = shared.reuses
         self._ffi, self._lib = shared.engine.ffi, shared.engine.lib
         self._functions = keyed_functions(self._lib)
         self._value, self._writes = self._ffi.new("MDB_val *"), self._ffi.new("size_t *")
@@ -274,7 +272,7 @@ class TransactionCore(Caller):
             if found[0] is not native:
                 native.revoke()
         first, slot = found
-        self._slot, self._shared, self._reuses = slot, shared, shared.reuses
+        self._slot, self._shared = slot, shared
         shared.adopt_child(self)
         self._native = first
         if inherited.revoked:
@@ -301,12 +299,11 @@ class TransactionCore(Caller):
         # before the check, so that its number is not used again during this operation
         native: Any = self._native
         native.tree.slot = slot
-        if not slot.alive:
+        found: Any = slot
+        own = found.native
+        if not own.alive:
             raise refusal("database is dead")
-        # In a transaction that is older than the handle, the number means another database.
-        own: Any = slot
-        older = own.since and self._reuses < own.reuse
-        if older and self._lib.mdb_txn_id(ptr) < own.since:
+        if own.since and self._lib.pylmdb_slot_is_newer(own, native.handles, ptr):
             raise refusal("database is missing", slot.name)
         return slot
 
@@ -327,17 +324,9 @@ class TransactionCore(Caller):
         end: Callable[[], None] = native.tree.end_reservation
         return end
 
-    def _close_cursors_of(self, slot: DbSlot) -> None:
-        if self._native is not None:
-            self._native.close_cursors_of(slot)
-
-    @property
-    def _opened(self) -> list[DbSlot]:
-        return [] if self._native is None else self._native.opened
-
-    @property
-    def _dropped(self) -> list[int]:
-        return [] if self._native is None else self._native.dropped
+    def _note_dropped(self, slot: DbSlot, dies: bool) -> None:
+        native: Any = self._native
+        native.note_dropped(slot, dies)
 
     @property
     def closed(self) -> bool:

@@ -336,9 +336,9 @@ def _unopened(code: int, name: bytes, shared: SharedEnv) -> Explanation:
     if code == _DBS_FULL:
         limit = shared.max_dbs
         problem = f"{shown(name)} is one database too many"
-        if len(shared.slots) < limit:
+        if shared.databases < limit:
             kept = "transactions that are open keep the handles of others, dropped or renamed"
-            problem = f"{problem}; {len(shared.slots)} are open, and {kept} ({limit} in all)"
+            problem = f"{problem}; {shared.databases} are open, and {kept} ({limit} in all)"
             return problem, "end these transactions, and try again"
         if shared.options.max_dbs is not None:
             advice = f"open the environment with a larger max_dbs=, such as {2 * limit}"

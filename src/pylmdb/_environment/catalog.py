@@ -81,8 +81,8 @@ def open_db(
     name = key
     if type(name) is not bytes or b"\0" in name:
         name = checked_name(key, shared.engine.version[0])
-    slot = None if txn is not None else shared.slots.get(name)
-    if slot is None or slot.pending or not slot.alive or slot.doubted:
+    slot = None if txn is not None else shared.slot_named(name)
+    if slot is None or slot.pending or slot.doubted:
         slot = open_slot(env, shared, name, txn, flags, create)
     if flags & ~slot.flags:
         raise IncompatibleError(
@@ -120,7 +120,7 @@ def open_slot(
 def _grow(shared: SharedEnv, failure: DbsFullError) -> bool:
     """Make room for more named databases; return whether there is room."""
     try:
-        return shared.grow_dbs(len(shared.slots) + 1)
+        return shared.grow_dbs(shared.databases + 1)
     except BusyError as busy:
         problem = f"{failure.problem.partition(';')[0]}; {shared.max_dbs} are open, and {busy.what}"
         raise DbsFullError(failure.what, failure.code, busy.hint, problem) from None

@@ -44,7 +44,7 @@ def rename(env: Environment, old: object, new: object) -> None:
     with env.begin(write=True) as txn:
         slot = _source(env, old_name, txn, "rename_db")
         _refuse_existing(env, new_name, txn, "rename_db")
-        if new_name in shared.slots:
+        if shared.slot_named(new_name) is not None:
             # another process has dropped that database: the lookup retires its handle
             with suppress(NotFoundError):
                 _catalog.open_slot(env, shared, new_name, txn, 0, create=False)
@@ -65,9 +65,7 @@ def _rename(ptr: CData, txn: Transaction[Any], slot: DbSlot, name: bytes) -> Non
             )
         if code:
             raise _name_error(code, slot, name, "rename_db")
-        txn._close_cursors_of(slot)
-        # its commit retires the handle, which has the old name
-        txn._dropped.append(slot.dbi)
+        txn._note_dropped(slot, False)
 
 
 def copy(env: Environment, name: object, new: object, dest: Environment | None) -> int:
@@ -122,7 +120,7 @@ def _check_writable(env: Environment, operation: str) -> None:
 def _make_room(env: Environment) -> None:
     """Make room for two more handles, if that is possible, before a transaction begins."""
     shared = env._use()
-    needed = len(shared.slots) + 2
+    needed = shared.databases + 2
     if needed > shared.max_dbs:
         with suppress(BusyError):
             shared.grow_dbs(needed)

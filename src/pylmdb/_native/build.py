@@ -41,6 +41,7 @@ PREAMBLE = """
 #include "engine.h"
 #include "rules.h"
 #include "position.h"
+#include "slots.h"
 """
 
 # Plain C of each engine, one folder per concern; verify/ uses nothing of liblmdb.

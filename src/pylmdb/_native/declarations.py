@@ -17,6 +17,7 @@ from pathlib import Path
 # In this order: a header uses only what those before it declare.
 HEADERS = (
     "src/pylmdb/_native/engine.h",
+    "src/pylmdb/_native/slots.h",
     "src/pylmdb/_native/rules.h",
     "lib/liblmdb/shim.h",
     "src/pylmdb/_native/position.h",

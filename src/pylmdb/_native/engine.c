@@ -4,6 +4,7 @@
 
 #include "arrays/arrays.h"
 #include "position.h"
+#include "slots.h"
 
 /* Declare each function as the table does: a compile error if the headers differ. */
 #define SAME_TYPE(result, prefix, name, parameters) result prefix##name parameters;

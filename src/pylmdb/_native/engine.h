@@ -102,14 +102,6 @@ struct pylmdb_txn {
 #define PYLMDB_INFO_TXNID 3
 #define PYLMDB_INFO_PINNED 6
 
-/* A database that was opened: its handle and flags, and whether an abort of the transaction
- * takes the handle back. */
-struct pylmdb_opened {
-    MDB_dbi dbi;
-    unsigned int flags;
-    int pending;
-};
-
 /* The database of a handle no longer exists: another process has dropped it, or the handle
  * was opened in an older snapshot. */
 #define PYLMDB_GONE (-30703)
@@ -162,6 +154,12 @@ struct pylmdb_walk {
     pylmdb_on_record *on_record;
     void *context;
 };
+
+/* The table of open databases; see slots.h. */
+struct pylmdb_slots;
+struct pylmdb_slot;
+struct pylmdb_db_opening;
+struct pylmdb_handles;
 
 /* Where a cursor is, an iteration with it, and the bounds of a range; see position.h. */
 struct pylmdb_position;
@@ -291,12 +289,18 @@ struct pylmdb_host {
     SLOT(void, pylmdb_, abort, (struct pylmdb_txn *txn)) \
     SLOT(void, pylmdb_, commit, (struct pylmdb_txn *txn, MDB_env *env, \
                                  unsigned int sync_flags)) \
-    SLOT(int, pylmdb_, txn_is_old, (MDB_txn *txn)) \
     /* databases */ \
-    SLOT(int, pylmdb_, open_db, (struct pylmdb_pool *pool, MDB_txn *txn, const char *name, \
-                                 unsigned int flags, int live, int used, \
-                                 struct pylmdb_opened *opened)) \
-    SLOT(void, pylmdb_, dbi_retire, (MDB_env *env, MDB_dbi dbi)) \
+    SLOT(int, pylmdb_, slots_open, (struct pylmdb_slots *slots, \
+                                    struct pylmdb_db_opening *opening)) \
+    SLOT(int, pylmdb_, slot_is_newer, (const struct pylmdb_slot *slot, \
+                                       const struct pylmdb_handles *handles, MDB_txn *txn)) \
+    SLOT(void, pylmdb_, slots_drop, (struct pylmdb_slots *slots, \
+                                     struct pylmdb_handles *handles, \
+                                     struct pylmdb_slot *slot, int dies)) \
+    SLOT(void, pylmdb_, slots_settle, (struct pylmdb_slots *slots, \
+                                       struct pylmdb_handles *handles, \
+                                       struct pylmdb_handles *parents, int kept)) \
+    SLOT(void, pylmdb_, slots_close, (struct pylmdb_slots *slots, struct pylmdb_slot *main)) \
     /* environments */ \
     SLOT(void, pylmdb_, pool_release, (struct pylmdb_pool *pool)) \
     SLOT(void *, pylmdb_, env_map, (MDB_env *env, size_t *size)) \

@@ -37,7 +37,7 @@ from .._core_rules.failures import damaged, database_error
 from .._core_rules.refusals import refusal
 from .._core_rules.writer_gate import THREAD, WriterGate
 from .._typing import TYPE_CHECKING
-from .._which_core import DbSlot, HandleLock, SharedCore
+from .._which_core import HandleLock, SharedCore
 from ..errors import (
     BusyError,
     ReplacedError,
@@ -50,17 +50,16 @@ from .opening import cut_short, no_addresses
 from .options import SPARE_SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from .._aliases import CData
+    from .._core import DbSlot
     from .._core_rules.writer_gate import Deadline
     from .._engine import Engine
     from ..errors import Error
     from ..transaction import Transaction
     from .options import Options
-
-MAIN_DBI = 1
 
 # for the log
 _DEAD_READERS = "reader slots of dead processes that were cleared: %d"
@@ -129,12 +128,11 @@ class SharedEnv(SharedCore):
         self.max_dbs = options.first_max_dbs if options.max_dbs is None else options.max_dbs
         self.plan = plan(options, engine.hardened)
         self.map_limit = self.plan[1]
-        self.main = DbSlot(self, MAIN_DBI, 0, None)
 
     # -- life -----------------------------------------------------------------
 
     @staticmethod
-    def new_token() -> int:
+    def new_token(tokens: Iterator[int] = tokens) -> int:
         """A token for a user or a call."""
         return next(tokens)
 
@@ -205,12 +203,12 @@ class SharedEnv(SharedCore):
 
     def enter(self, token: int, user: object) -> None:
         """Count an Environment among the users."""
-        self.users[token] = self._counted(user, token)
+        self.users[token] = self.counted(user, token)
         self.update_admitting()
 
-    def _counted(self, owner: object, token: int) -> ref[Any]:
+    def counted(self, owner: object, token: int, kind: type[ref[Any]] = ref) -> ref[Any]:
         """A weak reference to a user or a call; when the object dies, its token is removed."""
-        return ref(owner, lambda _: self.leave(token))
+        return kind(owner, lambda _: self.leave(token))
 
     def leave(self, token: int = 0) -> None:
         """End a call, a transaction or the use by an Environment.  The last one closes the native
@@ -227,8 +225,7 @@ class SharedEnv(SharedCore):
         if self.gone:
             return
         self.ptr = None
-        for slot in (self.main, *self.slots.values()):
-            slot.kill()
+        self.close_slots()
         self.end_idle()
         self.engine.lib.pylmdb_env_end(self.handle)
 
@@ -249,7 +246,7 @@ class SharedEnv(SharedCore):
         call = _Call()
         try:
             while True:
-                self.calls[call.token] = self._counted(call, call.token)
+                self.calls[call.token] = self.counted(call, call.token)
                 if self.replaced:
                     raise BusyError("the environment was compacted meanwhile", hint="call again")
                 if self.closed:
@@ -491,18 +488,3 @@ class SharedEnv(SharedCore):
         """The slot in this process of a database that had ``slot`` in the parent process; a dead
         slot stays dead."""
         return self.slot_of(ptr, None, slot.name, 0) if slot.alive else slot
-
-    def retire(self, number: int) -> None:
-        """Retire a native handle whose database no longer exists, and kill its slot."""
-        slot = self.numbers.get(number)
-        if slot is not None:
-            self.forget_slot(slot)
-        self.numbers[number] = None
-        self.engine.lib.pylmdb_dbi_retire(self.ptr, number)
-
-    def forget_slot(self, slot: DbSlot) -> None:
-        """Kill the slot of a database that was dropped, or whose creation was aborted."""
-        slot.kill()
-        with self.dbi_lock:
-            if slot.name is not None and self.slots.get(slot.name) is slot:
-                del self.slots[slot.name]

@@ -180,8 +180,8 @@ static void fail_lookup(Transaction *txn, const Slot *slot, const Batch *batch,
     for (i = 0; i < batch->count; i++) {
         const MDB_val *const key = &batch->keys[i];
 
-        if (txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->mv_data, key->mv_size,
-                             &value) == code) {
+        if (txn->engine->get(txn->native.ptr, slot->native.dbi, slot->native.flags, key->mv_data,
+                             key->mv_size, &value) == code) {
             fail_record(txn->state, operation, what, code, slot, key->mv_data, key->mv_size,
                         NO_VALUE);
             return;
@@ -199,7 +199,7 @@ static int look_up(Transaction *txn, Slot *slot, Batch *batch, const char *opera
     Py_INCREF(slot);
     if (!(rc = open_native(txn, slot, &native))) {
         enter_operation(txn);
-        rc = look_up_all(txn, native, slot->flags, batch, kind);
+        rc = look_up_all(txn, native, slot->native.flags, batch, kind);
         txn->engine->cursor_close(native);
         if (rc && rc != RAISED)
             fail_lookup(txn, slot, batch, operation, what, rc);

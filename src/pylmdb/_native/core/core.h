@@ -24,6 +24,7 @@
 
 #include "position.h"
 #include "rules.h"
+#include "slots.h"
 
 #if defined(__GNUC__)
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -108,14 +109,7 @@ typedef struct NativeCursor {
 typedef struct {
     PyObject_HEAD
     PyObject *shared, *name;
-    unsigned int dbi, flags;
-    char alive, pending;
-    /* its database may no longer exist: open_db() must look */
-    char doubted;
-    /* If its number has meant another database before: how often numbers had been used again
-     * then, and the transaction that used this one again. */
-    Py_ssize_t reuse;
-    size_t since;
+    struct pylmdb_slot native;
     /* the Databases that have this slot (borrowed) */
     struct Database *handles;
 } Slot;
@@ -159,12 +153,9 @@ typedef struct {
     /* how many read transactions are open that the pool does not count (see begin_quick()), and
      * how many are idle */
     int live, idle_count;
-    /* The open databases: slots by name, and the last slot of each number, or None if the
-     * number was retired; the lock for both; how many databases may be open; how often a number
-     * was used again. */
-    PyObject *slots, *by_number;
+    /* the open databases, and the lock for them */
+    struct pylmdb_slots slots;
     HandleLock *dbi_lock;
-    Py_ssize_t max_dbs, reuses;
     MDB_txn *idle[PYLMDB_MAX_SLOTLESS];
     /* the pinned snapshots, the latest first */
     struct Exporter *pinned;
@@ -240,8 +231,6 @@ typedef struct Transaction {
     int depth;
     unsigned int sync_flags;
     Py_ssize_t mutations;
-    /* Shared.reuses when it began */
-    Py_ssize_t reuses;
     Slot *slot;
     /* the last db argument, and its slot */
     PyObject *last_db;
@@ -256,8 +245,7 @@ typedef struct Transaction {
     Shared *shared;
     PyObject *env, *db;
     struct Transaction *parent;
-    /* lists of database handles opened and dropped here, or NULL */
-    PyObject *opened, *dropped;
+    struct pylmdb_handles handles;
 } Transaction;
 
 typedef struct Cursor {
@@ -324,11 +312,16 @@ static inline void let_others_run(void)
 int open_slot(Shared *shared, MDB_txn *ptr, Transaction *txn, PyObject *name, unsigned int flags,
               Slot **out);
 
-/* Of the handles that a transaction has opened or dropped; a new reference. */
-PyObject *list_of(PyObject **list);
-/* What an ended write transaction has opened and dropped: kept, and published to all transactions
- * or to its parent, or undone.  The caller has the lock of the handles.  It raises nothing. */
+/* Begin the table, with the slot of the main database: 0, or -1: raised. */
+int begin_slots(Shared *shared);
+/* The slot that was opened last under a name, which is alive; borrowed, or NULL. */
+Slot *slot_named(const Shared *shared, PyObject *name);
+/* What an ended transaction has opened and dropped: kept, and published to all transactions or to
+ * its parent, or undone.  The caller has the lock of the handles. */
 void settle_handles(Transaction *txn, int kept);
+int visit_slots(const Shared *shared, visitproc visit, void *arg);
+/* All slots die. */
+void close_slots(Shared *shared);
 
 /* -- handle_lock.c -- */
 
@@ -352,7 +345,7 @@ PyObject *shared_own_writer(Shared *self, PyObject *ignored);
 /* Opens a native cursor; the caller has passed the guard. */
 static inline int open_native(Transaction *txn, Slot *slot, MDB_cursor **native)
 {
-    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->dbi, native);
+    const int rc = txn->engine->cursor_open(txn->native.ptr, slot->native.dbi, native);
 
     if (rc)
         fail_database(txn->state, "cursor", "mdb_cursor_open", rc, slot);

@@ -16,7 +16,7 @@ static int open_position(Cursor *cursor, Transaction *txn, Slot *slot, NativeCur
         return -1;
     if (cursor->txn) /* opened by Python code that ran meanwhile */
         refuse_named(cursor->state, "cursor opened already");
-    else if (engine->position_init(&cursor->position, native->ptr, slot->flags,
+    else if (engine->position_init(&cursor->position, native->ptr, slot->native.flags,
                                    txn->write ? (size_t *)&txn->mutations : NULL))
         PyErr_NoMemory();
     else
@@ -105,7 +105,8 @@ static PyObject *cursor_close(Cursor *self, PyObject *ignored)
 
 static int is_closed(Cursor *self)
 {
-    return !self->native || self->native->dropped || !self->slot->alive || !is_open(self->txn);
+    return !self->native || self->native->dropped || !self->slot->native.alive ||
+           !is_open(self->txn);
 }
 
 static PyObject *cursor_get_closed(Cursor *self, void *ignored)
@@ -182,7 +183,7 @@ int guard_cursor_slow(Cursor *cursor)
         return refuse_named(cursor->state, "cursor never opened");
     if (guard(cursor->txn))
         return -1;
-    if (cursor->native && !cursor->native->dropped && cursor->slot->alive) {
+    if (cursor->native && !cursor->native->dropped && cursor->slot->native.alive) {
         if (!cursor->position.cursor && resume_cursor(cursor))
             return -1;
         if (cursor->position.cursor) /* NULL: it was closed meanwhile */

@@ -96,10 +96,9 @@ static int open_quickly(EnvironmentCore *self, PyObject *const *given, Slot **ou
                    ? open_in_transaction(shared, (Transaction *)txn, name, create ? MDB_CREATE : 0,
                                          out)
                    : PYLMDB_NOT_QUICK;
-    *out = (Slot *)PyDict_GetItemWithError(shared->slots, name);
-    if (*out && (*out)->alive && !(*out)->pending && !(*out)->doubted)
+    if ((*out = slot_named(shared, name)) && !(*out)->native.pending && !(*out)->native.doubted)
         return Py_INCREF(*out), 0;
-    if (PyErr_Occurred() || !(own = shared_own_writer(shared, NULL)))
+    if (!(own = shared_own_writer(shared, NULL)))
         return RAISED;
     code = own != Py_None
                ? open_in_transaction(shared, (Transaction *)own, name, create ? MDB_CREATE : 0, out)

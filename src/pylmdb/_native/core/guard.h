@@ -51,11 +51,11 @@ static inline int guard(Transaction *txn)
 static inline Slot *slot_for(Transaction *txn, PyObject *db)
 {
     if (LIKELY(!db || db == Py_None)) {
-        if (LIKELY(txn->slot->alive && !txn->slot->since))
+        if (LIKELY(txn->slot->native.alive && !txn->slot->native.since))
             return txn->slot;
         return use_slot(txn, txn->slot);
     }
-    if (LIKELY(db == txn->last_db && txn->last_slot->alive && !txn->last_slot->since))
+    if (LIKELY(db == txn->last_db && txn->last_slot->native.alive && !txn->last_slot->native.since))
         return txn->last_slot;
     return find_slot(txn, db);
 }

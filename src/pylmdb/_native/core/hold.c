@@ -73,7 +73,7 @@ struct native_hold *acquire_hold(Transaction *txn, PyObject *db)
         PyErr_NoMemory();
         return NULL;
     }
-    hold->shown = (PyLMDB_Hold){txn->native.ptr, slot->dbi, slot->flags};
+    hold->shown = (PyLMDB_Hold){txn->native.ptr, slot->native.dbi, slot->native.flags};
     hold->engine = txn->engine;
     hold->generation = pylmdb_generation;
     hold->exclusive = txn->thread != 0;

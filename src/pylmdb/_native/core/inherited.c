@@ -27,7 +27,7 @@ static void move_to(Transaction *txn, Shared *shared, Slot *slot, const struct p
     txn->slot = (Slot *)Py_NewRef((PyObject *)slot);
     txn->last_slot = NULL;
     txn->last_db = txn->whole = NULL;
-    txn->reuses = shared->reuses;
+    txn->handles.reuses = shared->slots.reuses;
     for (each = txn->cursors; each; each = each->next)
         if (each->owner) {
             each->owner->position.cursor = NULL;
@@ -80,7 +80,7 @@ static int resume_native(Cursor *cursor, Slot *slot)
     }
     cursor->native->ptr = cursor->position.cursor = ptr;
     cursor->native->generation = pylmdb_generation;
-    cursor->is_open = slot->alive;
+    cursor->is_open = slot->native.alive;
     Py_INCREF(slot);
     Py_SETREF(cursor->slot, slot);
     return 0;

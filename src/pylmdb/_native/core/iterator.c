@@ -343,7 +343,7 @@ static int take_range(Cursor *cursor, PyObject *const *given, Range *range)
         (range->include_stop = get_flag(given[INCLUDE_STOP], 0)) < 0 ||
         take_counts(cursor->state, given, range))
         return -1;
-    return check_prefix(cursor->state, "range", &range->bounds, cursor->slot->flags,
+    return check_prefix(cursor->state, "range", &range->bounds, cursor->slot->native.flags,
                         !range->include_start || range->include_stop);
 }
 

@@ -43,7 +43,7 @@ static inline int holds_dead_slot(const Transaction *txn)
     const struct native_hold *hold;
 
     for (hold = txn->native_holds; hold; hold = hold->next)
-        if (hold->generation == pylmdb_generation && !hold->slot->alive)
+        if (hold->generation == pylmdb_generation && !hold->slot->native.alive)
             return 1;
     return 0;
 }

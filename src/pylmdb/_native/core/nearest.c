@@ -16,8 +16,9 @@ static Slot *find_nearest(Transaction *txn, const char *operation, const Bytes *
     *code = RAISED;
     if (guard(txn) || !(slot = slot_for(txn, db)))
         return NULL;
-    *code = txn->engine->nearest(txn->native.ptr, slot->dbi, slot->flags, key ? key->data : NULL,
-                                 key ? key->size : 0, reverse, plain_only, found_key, found_value);
+    *code = txn->engine->nearest(txn->native.ptr, slot->native.dbi, slot->native.flags,
+                                 key ? key->data : NULL, key ? key->size : 0, reverse, plain_only,
+                                 found_key, found_value);
     if (!*code)
         return slot;
     if (*code == MDB_NOTFOUND)
@@ -89,7 +90,7 @@ TRANSACTION_METHOD(next_id)
         return refused(self->state, "number in a read transaction");
     if (!(slot = find_nearest(self, "next_id", NULL, db, 1, 1, &k, &v, &code)))
         return code ? NULL : PyLong_FromLong(1);
-    flags = slot->flags;
+    flags = slot->native.flags;
     if (!(key = to_bytes(self, &k)))
         return NULL;
     number = PyObject_CallFunction(self->state->next_number, "OI", key, flags);

@@ -148,7 +148,7 @@ PyObject *transaction_stat(PyObject *self, PyObject *const *args, Py_ssize_t nar
     if (parse_arguments(txn->state, &stat_signature, args, nargs, kwnames, &db) || guard(txn) ||
         !(slot = slot_for(txn, db)))
         return NULL;
-    code = txn->engine->stat(txn->native.ptr, slot->dbi, numbers);
+    code = txn->engine->stat(txn->native.ptr, slot->native.dbi, numbers);
     if (code)
         return fail_database(txn->state, "stat", "mdb_stat", code, slot);
     return new_stat(txn->state, numbers);

@@ -210,7 +210,7 @@ static int is_empty(Cursor *cursor)
 
     if (guard_cursor(cursor))
         return -1;
-    code = cursor->engine->stat(cursor->txn->native.ptr, cursor->slot->dbi, stat);
+    code = cursor->engine->stat(cursor->txn->native.ptr, cursor->slot->native.dbi, stat);
     if (!code)
         return !stat[PYLMDB_STAT_SIZE - 1];
     fail_database(cursor->state, "putmulti", "mdb_stat", code, cursor->slot);
@@ -410,7 +410,7 @@ static int append_each(Cursor *cursor, PyObject *iterator, int flags, size_t *co
 static int may_sort(const Cursor *cursor, int flags)
 {
     return !(flags & MDB_APPEND) &&
-           !(cursor->slot->flags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
+           !(cursor->slot->native.flags & (MDB_DUPSORT | MDB_INTEGERKEY | MDB_REVERSEKEY));
 }
 
 /* The same as for other iterables, without an iterator.  The list can change meanwhile, because

@@ -108,10 +108,10 @@ static PyObject *use_records(Transaction *txn, Slot *slot, const Bounds *bounds,
     enter_operation(txn);
     txn->mutations += deletes && txn->write;
     Py_BEGIN_ALLOW_THREADS code =
-        deletes ? engine->del_range(native, slot->dbi, slot->flags, first->data, first->size,
-                                    end->data, end->size, &count, &name)
-                : engine->count(native, slot->dbi, slot->flags, first->data, first->size, end->data,
-                                end->size, &count);
+        deletes ? engine->del_range(native, slot->native.dbi, slot->native.flags, first->data,
+                                    first->size, end->data, end->size, &count, &name)
+                : engine->count(native, slot->native.dbi, slot->native.flags, first->data,
+                                first->size, end->data, end->size, &count);
     Py_END_ALLOW_THREADS result =
         code ? fail_range(txn->state, code, slot, bounds, count, deletes ? &name : NULL)
              : PyLong_FromSize_t(count);
@@ -128,7 +128,8 @@ static PyObject *use_range(Transaction *txn, PyObject *const *given, int deletes
 
     if (!take_bounds(txn->state, given, &bounds) && !guard(txn) &&
         (slot = slot_for(txn, given[BOUNDS])) &&
-        !check_prefix(txn->state, deletes ? "delete_range" : "count", &bounds, slot->flags, 0))
+        !check_prefix(txn->state, deletes ? "delete_range" : "count", &bounds, slot->native.flags,
+                      0))
         result = use_records(txn, slot, &bounds, deletes);
     drop_bounds(&bounds);
     return result;

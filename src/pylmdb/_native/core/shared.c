@@ -29,9 +29,7 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
     if (!(pool = PyLong_AsVoidPtr(args[1])))
         return PyErr_Occurred() ? NULL
                                 : PyErr_Format(PyExc_ValueError, "attach: pool has no address");
-    if ((!self->slots && !(self->slots = PyDict_New())) ||
-        (!self->by_number && !(self->by_number = PyDict_New())) ||
-        !(table = address_in(args[0], "table")) ||
+    if (!(table = address_in(args[0], "table")) ||
         !(slow = PyObject_GetAttrString(args[0], "slow")))
         return NULL;
     Py_XSETREF(self->slow, slow);
@@ -39,6 +37,8 @@ static PyObject *shared_attach(Shared *self, PyObject *const *args, Py_ssize_t n
     self->engine = table;
     self->pool = pool;
     self->generation = pylmdb_generation;
+    if (begin_slots(self))
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -79,6 +79,22 @@ static PyObject *shared_open_slot(Shared *self, PyObject *const *args, Py_ssize_
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "there is no address");
     code = open_slot(self, ptr, txn, args[2], (unsigned int)flags, &slot);
     return code ? fail_open_db(self, code, args[2]) : (PyObject *)slot;
+}
+
+static PyObject *shared_slot_named(Shared *self, PyObject *name)
+{
+    Slot *slot;
+
+    if (!PyBytes_CheckExact(name))
+        return PyErr_Format(PyExc_TypeError, "slot_named() takes a name");
+    slot = slot_named(self, name);
+    return Py_NewRef(slot ? (PyObject *)slot : Py_None);
+}
+
+static PyObject *shared_close_slots(Shared *self, PyObject *ignored)
+{
+    close_slots(self);
+    Py_RETURN_NONE;
 }
 
 PyObject *shared_own_writer(Shared *self, PyObject *ignored)
@@ -123,9 +139,7 @@ static int shared_traverse(Shared *self, visitproc visit, void *arg)
     Py_VISIT(self->main);
     Py_VISIT(self->engine_object);
     Py_VISIT(self->slow);
-    Py_VISIT(self->slots);
-    Py_VISIT(self->by_number);
-    return 0;
+    return visit_slots(self, visit, arg);
 }
 
 static void shared_dealloc(Shared *self)
@@ -133,12 +147,11 @@ static void shared_dealloc(Shared *self)
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
+    close_slots(self);
     Py_XDECREF(self->main);
     Py_XDECREF(self->free_pages);
     Py_XDECREF(self->engine_object);
     Py_XDECREF(self->slow);
-    Py_XDECREF(self->slots);
-    Py_XDECREF(self->by_number);
     Py_XDECREF(self->dbi_lock);
     if (self->pool)
         self->engine->pool_release(self->pool);
@@ -152,6 +165,8 @@ static PyMethodDef shared_methods[] = {
     {"free_idle", METHOD(shared_free_idle), METH_NOARGS, DOC_SHAREDCORE_FREE_IDLE},
     {"pinned", METHOD(shared_pinned), METH_NOARGS, DOC_SHAREDCORE_PINNED},
     {"open_slot", METHOD(shared_open_slot), METH_FASTCALL, DOC_SHAREDCORE_OPEN_SLOT},
+    {"slot_named", METHOD(shared_slot_named), METH_O, DOC_SHAREDCORE_SLOT_NAMED},
+    {"close_slots", METHOD(shared_close_slots), METH_NOARGS, DOC_SHAREDCORE_CLOSE_SLOTS},
     {"own_writer", METHOD(shared_own_writer), METH_NOARGS, DOC_SHAREDCORE_OWN_WRITER},
     {NULL, NULL, 0, NULL},
 };
@@ -161,9 +176,6 @@ static PyObject *shared_left_behind(Shared *self, void *ignored)
     return PyBool_FromLong(is_left_behind(self));
 }
 
-static const TypedField main_field = {offsetof(Shared, main), offsetof(CoreState, slot_type),
-                                      "main", 0};
-
 static const TypedField lock_field = {offsetof(Shared, dbi_lock), offsetof(CoreState, lock_type),
                                       "dbi_lock", 0};
 
@@ -172,17 +184,15 @@ static PyGetSetDef shared_getset[] = {
     {"writer_open", (getter)shared_writer_open, NULL, DOC_SHAREDCORE_WRITER_OPEN, NULL},
     {"last_commit", (getter)shared_last_commit, NULL, DOC_SHAREDCORE_LAST_COMMIT, NULL},
     TYPED(lock_field, PyDoc_STR("Held while handles are opened, dropped, or settled.")),
-    TYPED(main_field, PyDoc_STR("The handle of the main database.")),
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef shared_members[] = {
     {"admitting", T_BOOL, offsetof(Shared, admitting), 0, NULL},
     {"replaced", T_BOOL, offsetof(Shared, replaced), 0, NULL},
-    {"slots", T_OBJECT, offsetof(Shared, slots), READONLY, NULL},
-    {"numbers", T_OBJECT, offsetof(Shared, by_number), READONLY, NULL},
-    {"max_dbs", T_PYSSIZET, offsetof(Shared, max_dbs), 0, NULL},
-    {"reuses", T_PYSSIZET, offsetof(Shared, reuses), 0, NULL},
+    {"main", T_OBJECT, offsetof(Shared, main), READONLY, NULL},
+    {"databases", T_PYSSIZET, offsetof(Shared, slots.databases), READONLY, NULL},
+    {"max_dbs", T_PYSSIZET, offsetof(Shared, slots.max_dbs), 0, NULL},
     {"live", T_INT, offsetof(Shared, live), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

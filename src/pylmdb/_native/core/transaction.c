@@ -9,7 +9,8 @@
 
 static inline int get_in(Transaction *txn, Slot *slot, const Bytes *key, MDB_val *value)
 {
-    return txn->engine->get(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size, value);
+    return txn->engine->get(txn->native.ptr, slot->native.dbi, slot->native.flags, key->data,
+                            key->size, value);
 }
 
 /* Raise for a code of an operation on a record; value_size is NO_VALUE if it has no value. */
@@ -108,10 +109,10 @@ static int put_in(Transaction *txn, Slot *slot, const Bytes *key, const Bytes *v
 {
     txn->mutations += txn->write;
     if (room)
-        return txn->engine->reserve(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                                    value->size, (unsigned int)flags, room);
-    return txn->engine->put(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                            value->data, value->size, (unsigned int)flags);
+        return txn->engine->reserve(txn->native.ptr, slot->native.dbi, slot->native.flags,
+                                    key->data, key->size, value->size, (unsigned int)flags, room);
+    return txn->engine->put(txn->native.ptr, slot->native.dbi, slot->native.flags, key->data,
+                            key->size, value->data, value->size, (unsigned int)flags);
 }
 
 /* Copy a buffer that is not contiguous directly into its page, if possible. */
@@ -123,7 +124,7 @@ static int put_strided(Transaction *txn, Slot *slot, const Bytes *key, const Byt
     void *page;
     int code;
 
-    if (value->view.suboffsets || slot->flags & MDB_DUPSORT) {
+    if (value->view.suboffsets || slot->native.flags & MDB_DUPSORT) {
         if (!(joined = joined_strided(value)))
             return RAISED;
         copy.data = PyBytes_AS_STRING(joined);
@@ -150,7 +151,7 @@ static PyObject *put_if_in(Transaction *txn, Slot *slot, const Bytes *key, const
                            const Bytes *expected, int flags)
 {
     const char *refusal = pylmdb_put_if_refusal(!(flags & MDB_NOOVERWRITE), flags & MDB_APPEND,
-                                                slot->flags & MDB_DUPSORT);
+                                                slot->native.flags & MDB_DUPSORT);
 
     if (refusal)
         return refused(txn->state, refusal);
@@ -158,9 +159,9 @@ static PyObject *put_if_in(Transaction *txn, Slot *slot, const Bytes *key, const
         return answer_put(txn, put_in(txn, slot, key, value, 0, NULL), slot, key, value);
     txn->mutations++;
     return answer_put(txn,
-                      txn->engine->put_if(txn->native.ptr, slot->dbi, slot->flags, key->data,
-                                          key->size, value->data, value->size, expected->data,
-                                          expected->size),
+                      txn->engine->put_if(txn->native.ptr, slot->native.dbi, slot->native.flags,
+                                          key->data, key->size, value->data, value->size,
+                                          expected->data, expected->size),
                       slot, key, value);
 }
 
@@ -221,8 +222,8 @@ static PyObject *delete_in(Transaction *txn, Slot *slot, const Bytes *key, const
     int code;
 
     txn->mutations += txn->write;
-    code = txn->engine->del(txn->native.ptr, slot->dbi, slot->flags, key->data, key->size,
-                            value->data, value->size);
+    code = txn->engine->del(txn->native.ptr, slot->native.dbi, slot->native.flags, key->data,
+                            key->size, value->data, value->size);
     if (LIKELY(!code || code == MDB_NOTFOUND))
         return PyBool_FromLong(!code);
     return fail_unless_raised(txn, "delete", "mdb_del", code, slot, key,
@@ -266,7 +267,7 @@ static int take_quickly(Transaction *txn, Slot *slot, const Given *given, PyObje
     MDB_val *const stored = value.mv_data ? &value : NULL;
     Taken taken = {txn, NULL};
     const int code =
-        txn->engine->exchange(txn->native.ptr, slot->dbi, &key, stored, take_old, &taken);
+        txn->engine->exchange(txn->native.ptr, slot->native.dbi, &key, stored, take_old, &taken);
 
     if (code == PYLMDB_NOT_QUICK)
         return code;
@@ -513,26 +514,25 @@ static PyObject *transaction_end_reservation(Transaction *self, PyObject *ignore
     Py_RETURN_NONE;
 }
 
-static PyObject *transaction_close_cursors_of(Transaction *self, PyObject *slot)
+/* _note_dropped(slot, dies) */
+static PyObject *transaction_note_dropped(Transaction *self, PyObject *const *args,
+                                          Py_ssize_t nargs)
 {
     NativeCursor *native = self->cursors, *next;
 
+    if (nargs != 2 || !PyObject_TypeCheck(args[0], self->state->slot_type) ||
+        ((Slot *)args[0])->shared != (PyObject *)self->shared)
+        return PyErr_Format(PyExc_TypeError,
+                            "_note_dropped() takes a DbSlot of its environment, and a flag");
+    self->engine->slots_drop(&self->shared->slots, &self->handles, &((Slot *)args[0])->native,
+                             args[1] == Py_True);
     for (; native; native = next) {
         next = native->next;
-        if (native->owner && !native->dropped && (PyObject *)native->owner->slot == slot)
+        if (native->owner && !native->dropped &&
+            native->owner->slot->native.held & PYLMDB_IN_DROPPED)
             close_native_cursor(self, native);
     }
     Py_RETURN_NONE;
-}
-
-static PyObject *transaction_get_opened(Transaction *self, void *ignored)
-{
-    return list_of(&self->opened);
-}
-
-static PyObject *transaction_get_dropped(Transaction *self, void *ignored)
-{
-    return list_of(&self->dropped);
 }
 
 static PyObject *transaction_get_closed(Transaction *self, void *ignored)
@@ -583,16 +583,14 @@ static PyMethodDef transaction_methods[] = {
      DOC_TRANSACTIONCORE__BEGIN_RESERVATION},
     {"_end_reservation", METHOD(transaction_end_reservation), METH_NOARGS,
      PyDoc_STR("_end_reservation($self, /)\n--\n\nThe program no longer has the memory.")},
-    {"_close_cursors_of", METHOD(transaction_close_cursors_of), METH_O,
-     DOC_TRANSACTIONCORE__CLOSE_CURSORS_OF},
+    {"_note_dropped", METHOD(transaction_note_dropped), METH_FASTCALL,
+     DOC_TRANSACTIONCORE__NOTE_DROPPED},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef transaction_getset[] = {
     {"closed", (getter)transaction_get_closed, NULL, DOC_TRANSACTION_CLOSED, NULL},
     {"_engine", (getter)transaction_get_engine, NULL, DOC_TRANSACTIONCORE__ENGINE, NULL},
-    {"_opened", (getter)transaction_get_opened, NULL, DOC_TRANSACTIONCORE__OPENED, NULL},
-    {"_dropped", (getter)transaction_get_dropped, NULL, DOC_TRANSACTIONCORE__DROPPED, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

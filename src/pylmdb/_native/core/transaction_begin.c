@@ -275,7 +275,7 @@ int transaction_begin(Transaction *txn, PyObject *env, Shared *shared, PyObject 
         txn->shared = (Shared *)Py_NewRef((PyObject *)shared);
         txn->engine = shared->engine;
         txn->slot = (Slot *)Py_NewRef((PyObject *)shared->main);
-        txn->reuses = shared->reuses;
+        txn->handles.reuses = shared->slots.reuses;
         if ((rc = begin_with(txn, args, &deadline)))
             revoke_transaction(txn);
     }

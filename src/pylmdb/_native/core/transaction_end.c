@@ -129,16 +129,21 @@ static void commit_native(Transaction *txn)
     Py_END_ALLOW_THREADS
 }
 
+static int has_handles(const Transaction *txn)
+{
+    return txn->handles.opened || txn->handles.dropped;
+}
+
 static void end_writer(Transaction *txn, int commit)
 {
     HandleLock *lock;
 
-    if (!txn->opened && !txn->dropped && !commit) {
+    if (!has_handles(txn) && !commit) {
         txn->engine->abort(&txn->native);
         return;
     }
     enter_operation(txn);
-    lock = txn->opened || txn->dropped ? lock_handles(txn->shared) : NULL;
+    lock = has_handles(txn) ? lock_handles(txn->shared) : NULL;
     if (commit)
         commit_native(txn);
     else
@@ -223,6 +228,8 @@ static void finish(Transaction *txn, int commit)
             end_views(txn);
         else
             end_native_reader(txn->shared, &txn->native);
+    } else if (has_handles(txn)) {
+        settle_handles(txn, 0); /* so that the table of the parent can be freed */
     }
     unlink_transaction(txn);
     leave_shared(txn->shared);

@@ -17,8 +17,6 @@ int transaction_traverse(Transaction *self, visitproc visit, void *arg)
     Py_VISIT(self->last_db);
     Py_VISIT(self->last_slot);
     Py_VISIT(self->parent);
-    Py_VISIT(self->opened);
-    Py_VISIT(self->dropped);
     return 0;
 }
 
@@ -79,8 +77,6 @@ void transaction_dealloc(Transaction *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     finish_dying(self, dropped);
     Py_CLEAR(self->whole);
-    Py_CLEAR(self->opened);
-    Py_CLEAR(self->dropped);
     Py_CLEAR(self->last_db);
     Py_CLEAR(self->last_slot);
     Py_CLEAR(self->slot);

@@ -80,11 +80,9 @@ PyObject *call_in_operation(Transaction *txn, const char *kind, const void *addr
 
 Slot *use_slot(Transaction *txn, Slot *slot)
 {
-    if (!slot->alive)
+    if (!slot->native.alive)
         return refused(txn->state, "database is dead");
-    /* In a transaction that is older than the handle, the number means another database. */
-    if (slot->since && txn->reuses < slot->reuse &&
-        txn->engine->txn_id(txn->native.ptr) < slot->since)
+    if (txn->engine->slot_is_newer(&slot->native, &txn->handles, txn->native.ptr))
         return refused_with(txn->state, "database is missing", "O", slot->name);
     return slot;
 }
@@ -134,7 +132,7 @@ Slot *find_slot(Transaction *txn, PyObject *db)
     if (!PyObject_TypeCheck(db, state->database_type))
         return refused_with(state, "not a database", "O", Py_TYPE(db));
     slot = ((Database *)db)->slot;
-    if (slot && slot->alive && slot->shared == (PyObject *)txn->shared) {
+    if (slot && slot->native.alive && slot->shared == (PyObject *)txn->shared) {
         found = Py_NewRef((PyObject *)slot);
     } else {
         if (!(found = ask_for_slot(txn, db)))

@@ -206,11 +206,19 @@ void pylmdb_pool_release(struct pylmdb_pool *pool);
 /* Take out what transactions have noted for the log. */
 void pylmdb_take_notes(struct pylmdb_pool *pool, struct pylmdb_notes *taken);
 int pylmdb_pool_live(const struct pylmdb_pool *pool);
-int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
-                   int live, int used, struct pylmdb_opened *opened);
 /* End all idle transactions. */
 void pylmdb_pool_drain(struct pylmdb_pool *pool);
 /* cdef: end */
+
+/* A database that was opened: its handle and flags, and whether an abort of the transaction
+ * takes the handle back. */
+struct pylmdb_opened {
+    MDB_dbi dbi;
+    unsigned int flags;
+    int pending;
+};
+int pylmdb_open_db(struct pylmdb_pool *pool, MDB_txn *txn, const char *name, unsigned int flags,
+                   int live, int used, struct pylmdb_opened *opened);
 
 /* Points to the number of forks between the first process that loaded this and the calling
  * process. A transaction that was begun with another number belongs to a parent. It is the
