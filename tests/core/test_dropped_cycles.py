@@ -135,6 +135,26 @@ def reserving(env, db):
 USES = [reading, writing, nested, viewing, iterating, ranging, creating, holding, reserving]
 
 
+class Careless(pylmdb.Environment):
+    def __del__(self):
+        """Leave it open."""
+
+
+def test_an_environment_that_its_finalizer_does_not_close(env_path, lib_version, monkeypatch):
+    """Its transaction ends when the collector has cleared it."""
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda seen: lost.append(seen.exc_value))
+    env = Careless(env_path, lib_version=lib_version)
+    env.txn = env.begin(write=True)
+    env.txn.put(b"new", b"")
+    del env
+    with pytest.warns(ResourceWarning, match=re.escape(str(env_path))):
+        gc.collect()
+    assert not lost
+    with pylmdb.open(env_path) as env, env.begin(write=True, timeout=0) as txn:
+        assert txn.get(b"new") is None
+
+
 @pytest.mark.filterwarnings("ignore:a write transaction of", "ignore::ResourceWarning")
 @pytest.mark.parametrize("is_closed", [False, True], ids=["open", "closed"])
 @pytest.mark.parametrize("use", USES)
