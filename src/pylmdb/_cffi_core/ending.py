@@ -247,7 +247,13 @@ class NativeTxn:
             return ""
         return str(refused("changes lost", owner.env._options.given_path))
 
-    def end_with_thread(self) -> None:
+    # What it needs is bound in parameters: the main thread ends when the interpreter has exited.
+    def end_with_thread(
+        self,
+        _warn: Any = warn,
+        _is_finalizing: Callable[[], bool] = sys.is_finalizing,
+        _patience: float = _PATIENCE,
+    ) -> None:
         """End it with its thread.  If another thread is using it, wait a moment for that."""
         lost = ""
         try:
@@ -255,10 +261,10 @@ class NativeTxn:
         finally:
             self.revoke()
         if lost:
-            warn(lost, ResourceWarning, stacklevel=1)
-        if self.finished or self.shared.forked or sys.is_finalizing():
+            _warn(lost, ResourceWarning, stacklevel=1)
+        if self.finished or self.shared.forked or _is_finalizing():
             return
-        if self.tree.lock.acquire(timeout=_PATIENCE):
+        if self.tree.lock.acquire(timeout=_patience):
             self.tree.lock.release()
         self.tree.drain()
 

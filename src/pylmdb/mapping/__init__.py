@@ -216,6 +216,10 @@ class Map(Unions[K, V]):
                  key: Codec = ..., value: Codec = ..., *, flag: str = "c",
                  **options: Unpack[EnvironmentOptions]) -> None: ...
     # fmt: on
+
+    # bound here, because close() can be called when the interpreter exits
+    _closed_env: Any = CLOSED
+
     @explains_keywords
     def __init__(
         self,
@@ -360,7 +364,7 @@ class Map(Unions[K, V]):
     def close(self) -> None:
         """Close the Map, and the environment if the Map opened it.  A second call does nothing.
         ``mdb_env_close``."""
-        env, self._env = self._env, CLOSED
+        env, self._env = self._env, self._closed_env
         if self._owns:
             env.close()
 
