@@ -168,7 +168,8 @@ class NativeTxn:
         self.tree: TransactionTree = TransactionTree() if parent is None else parent.tree
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its deallocation frees the reader slot or the writer lock.
-        self.txn = self.owned(ffi, ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
+        native, within = ffi.new("struct pylmdb_txn *"), None if parent is None else parent.txn
+        self.txn: Any = self.owned(ffi, native, lib.pylmdb_abort, within)
         # the number of its thread, 0 if threads may share it; the write transactions of the thread
         self.thread: int = thread.number if thread else parent.thread if parent else 0
         self.writers: set[Any] = thread.writers if thread else set()
