@@ -108,6 +108,9 @@ class Map(Unions[K, V]):
     ``mdb_env_open``, ``mdb_dbi_open``.
     """
 
+    # bound here, because close() can be called when the interpreter exits
+    _closed_env = CLOSED
+
     # One for each kind of keys and each kind of values.  The first one that fits counts, so a codec
     # that is left out is "bytes".
     # fmt: off
@@ -216,10 +219,6 @@ class Map(Unions[K, V]):
                  key: Codec = ..., value: Codec = ..., *, flag: str = "c",
                  **options: Unpack[EnvironmentOptions]) -> None: ...
     # fmt: on
-
-    # bound here, because close() can be called when the interpreter exits
-    _closed_env: Any = CLOSED
-
     @explains_keywords
     def __init__(
         self,
