@@ -166,6 +166,25 @@ def test_the_thread_ends_with_the_environment(open_env, lib_version, env_path):
     assert not thread.is_alive()
 
 
+def test_a_callback_that_refers_to_the_environment_does_not_keep_it(env_path, lib_version, looks):
+    class Store:
+        def __init__(self):
+            options = {"on_slow_reader": self.report, "slow_reader": (0, None)}
+            self.env = pylmdb.open(env_path, lib_version=lib_version, **options)
+
+        def report(self, reader):
+            raise AssertionError
+
+    before = watches()
+    store = Store()
+    (thread,) = set(watches()) - set(before)
+    looks()
+    del store
+    while thread.is_alive():  # it may be looking
+        gc.collect()
+        thread.join(0.05)
+
+
 def test_it_goes_on_after_compact(open_env, found):
     env = open_env(on_slow_reader=found.put, slow_reader=(0, None))
     commit(env, 5)

@@ -12,6 +12,7 @@ import sys
 import weakref
 
 import pytest
+from programs import finish, start_python
 from project import ROOT
 
 import pylmdb
@@ -62,6 +63,38 @@ def test_nothing_is_left_in_the_table():
     assert len(owners._owned) == count + 1
     del pointer
     assert len(owners._owned) == count
+
+
+def test_what_is_inside_another_is_released_first():
+    ffi, released = _engine.default().ffi, []
+    outer = owners.owned(ffi, ffi.new("int *", 1), lambda native: released.append(native[0]))
+    inner = owners.owned(ffi, ffi.new("int *", 2), lambda native: released.append(native[0]), outer)
+    del outer
+    assert released == []
+    del inner
+    assert released == [2, 1]
+
+
+def test_nothing_is_released_early_when_the_interpreter_exits(env_path, lib_version):
+    """In a Python of its own, because a forked one does not drop all modules.
+
+    Only with the C core they are dropped together with the object."""
+    program = """
+import os, sys
+from pylmdb import _engine
+from pylmdb._base import owners
+released = []
+class Late:
+    def __init__(self, *owned):
+        self.cycle, self.owned, self.released = self, owned, released
+    def __del__(self, write=os.write):
+        write(1, b"early" if self.released else b"in time")
+ffi = _engine.default().ffi
+sys.hidden = Late(owners.owned(ffi, ffi.new("int *"), released.append))
+del owners, _engine, ffi, released, Late
+"""
+    process = start_python(program, env_path, lib_version)
+    assert finish(process) == "in time"
 
 
 def test_nothing_else_calls_it():
@@ -150,6 +183,26 @@ USES = [
     holding,
     reserving,
 ]
+
+
+class Careless(pylmdb.Environment):
+    def __del__(self):
+        """Leave it open."""
+
+
+def test_an_environment_that_its_finalizer_does_not_close(env_path, lib_version, monkeypatch):
+    """Its transaction ends when the collector has cleared it."""
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda seen: lost.append(seen.exc_value))
+    env = Careless(env_path, lib_version=lib_version)
+    env.txn = env.begin(write=True)
+    env.txn.put(b"new", b"")
+    del env
+    with pytest.warns(ResourceWarning, match=re.escape(str(env_path))):
+        gc.collect()
+    assert not lost
+    with pylmdb.open(env_path) as env, env.begin(write=True, timeout=0) as txn:
+        assert txn.get(b"new") is None
 
 
 @pytest.mark.filterwarnings("ignore:a write transaction of", "ignore::ResourceWarning")

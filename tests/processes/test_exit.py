@@ -24,6 +24,10 @@ ALIVE = {
     "iterator": "it = iter(env.begin().cursor()); next(it)",
     "range": "it = env.begin().range(); next(it)",
     "view": "view = env.begin(buffers=True).get(b'001')",
+    "reservation, and all modules": """
+txn = env.begin(write=True)
+memory = txn.reserve(b'lost', 10).__enter__()
+sys.hidden = [txn, memory, [*sys.modules.values()]]; del env, txn, memory""",
     "view of closed": "view = env.begin(buffers=True).get(b'001'); env.close()",
     "array": """
 import numpy
@@ -94,6 +98,10 @@ LATE = {
     "abort a reader": ("txn = env.begin(); txn.get(b'001')", "txn.abort"),
     "close a cursor": ("cur = env.begin().cursor(); cur.first()", "cur.close"),
     "close a writer": ("w = env.writer(); w.put(b'x', b'y').result()", "w.close"),
+    "close a map twice": (
+        "map = pylmdb.Map(env); sys.modules_kept = [*sys.modules.values()]",
+        "lambda map=map: (map.close(), map.close(), map.closed or 1 / 0)",
+    ),
 }
 LATE_IN_C = {
     "commit": ("txn = env.begin(write=True); txn.put(b'x', b'y')", "txn.commit"),

@@ -44,19 +44,24 @@ class _PointerKey(ref):  # type: ignore[type-arg]
     __eq__ = object.__eq__
 
 
-# what owned() gave out, and what is released with it
-_owned: dict[_PointerKey, CData] = {}
+# What owned() gave out; what is released after it, and with it.  A tuple frees its last item first.
+_owned: dict[_PointerKey, tuple[CData | None, CData]] = {}
+# When the interpreter exits, the table must not be dropped in a cycle with the modules, or what is
+# in it is released in any order.  The garbage collector does not see this reference.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_owned.__len__)
 
 
 def owned(
     ffi: CData,
     native: CData,
     release: Callable[[CData], object],
+    within: CData | None = None,
     # bound here, because the interpreter sets globals to None when it exits
-    table: dict[_PointerKey, CData] = _owned,
+    table: dict[_PointerKey, tuple[CData | None, CData]] = _owned,
 ) -> CData:
     """Return a pointer to what ``native`` points to.  When it is gone, ``release(native)`` is
-    called.
+    called, and before what ``within``, another such pointer, points to is released.
 
     ``ffi.gc`` alone releases too early if objects are dropped in a cycle: the garbage collector
     calls the finalizers of all of them first, in any order, and those of others can still use the
@@ -68,7 +73,7 @@ def owned(
     if not COUNTS_REFERENCES:
         return ffi.gc(native, release)
     pointer = ffi.cast(ffi.typeof(native), native)
-    table[_PointerKey(pointer, table.pop)] = ffi.gc(native, release)
+    table[_PointerKey(pointer, table.pop)] = within, ffi.gc(native, release)
     return pointer
 
 

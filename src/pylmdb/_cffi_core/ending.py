@@ -168,7 +168,8 @@ class NativeTxn:
         self.tree: TransactionTree = TransactionTree() if parent is None else parent.tree
         ffi, lib = shared.engine.ffi, shared.engine.lib
         # If everything else fails, its deallocation frees the reader slot or the writer lock.
-        self.txn = self.owned(ffi, ffi.new("struct pylmdb_txn *"), lib.pylmdb_abort)
+        native, within = ffi.new("struct pylmdb_txn *"), None if parent is None else parent.txn
+        self.txn: Any = self.owned(ffi, native, lib.pylmdb_abort, within)
         # the number of its thread, 0 if threads may share it; the write transactions of the thread
         self.thread: int = thread.number if thread else parent.thread if parent else 0
         self.writers: set[Any] = thread.writers if thread else set()
@@ -247,7 +248,13 @@ class NativeTxn:
             return ""
         return str(refused("changes lost", owner.env._options.given_path))
 
-    def end_with_thread(self) -> None:
+    # What it needs is bound in parameters: the main thread ends when the interpreter has exited.
+    def end_with_thread(
+        self,
+        _warn: Any = warn,
+        _is_finalizing: Callable[[], bool] = sys.is_finalizing,
+        _patience: float = _PATIENCE,
+    ) -> None:
         """End it with its thread.  If another thread is using it, wait a moment for that."""
         lost = ""
         try:
@@ -255,10 +262,10 @@ class NativeTxn:
         finally:
             self.revoke()
         if lost:
-            warn(lost, ResourceWarning, stacklevel=1)
-        if self.finished or self.shared.forked or sys.is_finalizing():
+            _warn(lost, ResourceWarning, stacklevel=1)
+        if self.finished or self.shared.forked or _is_finalizing():
             return
-        if self.tree.lock.acquire(timeout=_PATIENCE):
+        if self.tree.lock.acquire(timeout=_patience):
             self.tree.lock.release()
         self.tree.drain()
 

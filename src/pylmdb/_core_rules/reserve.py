@@ -8,7 +8,6 @@ raises BufferError, and the native transaction does not end.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from os import getpid
 
 from .._base.buffers import as_buffer
@@ -143,8 +142,11 @@ class Reservation:
         view, self._view = self._view, None
         if view is None:
             return
-        with suppress(BufferError):
+        # without globals, because the interpreter may be exiting
+        try:  # noqa: SIM105
             view.release()
+        except BufferError:
+            pass
         if not self._lease.close() and kind is None:
             raise BufferError(
                 "reserve: slices, arrays or other views of the buffer are still alive; the"

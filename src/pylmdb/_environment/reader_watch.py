@@ -20,6 +20,7 @@ from . import inspection as _inspection
 from . import waiting as _waiting
 
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
 
     from ..environment import Environment
@@ -63,7 +64,8 @@ class ReaderWatch:
     def start(self, env: Environment) -> None:
         """Start the thread."""
         self._env = ref(env)
-        threading.Thread(target=self._run, name="pylmdb-reader-watch", daemon=True).start()
+        args = ref(self), self._end, self._interval
+        threading.Thread(target=_run, args=args, name="pylmdb-reader-watch", daemon=True).start()
 
     def end(self) -> None:
         """End the thread; it can be repeated, and does not wait for a callback."""
@@ -72,17 +74,18 @@ class ReaderWatch:
         except RuntimeError:
             return
 
-    def _run(self) -> None:
-        while not self._end.acquire(timeout=self._interval):
-            try:
-                slow = self._look()
-            except ClosedError:
-                return
-            except Error:
-                continue  # the next look may succeed
-            for reader in slow:
-                self._log(reader)
-                self._call(self._callback, reader)
+    def look(self) -> bool:
+        """Report the slow readers.  Return False if the environment is closed or freed."""
+        try:
+            slow = self._look()
+        except ClosedError:
+            return False
+        except Error:
+            return True  # the next look may succeed
+        for reader in slow:
+            self._log(reader)
+            self._call(self._callback, reader)
+        return True
 
     def _look(self) -> list[Reader]:
         """Return the slow readers that were not reported yet."""
@@ -127,6 +130,16 @@ class ReaderWatch:
             function(reader)
         except BaseException:
             report_exception()
+
+
+def _run(watch: ref[ReaderWatch], end: LockType, interval: float) -> None:
+    """Look until the end.  The callback may refer to the environment, so between two looks the
+    thread refers to neither."""
+    while not end.acquire(timeout=interval):
+        found = watch()
+        if found is None or not found.look():
+            return
+        del found
 
 
 def _checked(

@@ -108,6 +108,9 @@ class Map(Unions[K, V]):
     ``mdb_env_open``, ``mdb_dbi_open``.
     """
 
+    # bound here, because close() can be called when the interpreter exits
+    _closed_env = CLOSED
+
     # One for each kind of keys and each kind of values.  The first one that fits counts, so a codec
     # that is left out is "bytes".
     # fmt: off
@@ -360,7 +363,7 @@ class Map(Unions[K, V]):
     def close(self) -> None:
         """Close the Map, and the environment if the Map opened it.  A second call does nothing.
         ``mdb_env_close``."""
-        env, self._env = self._env, CLOSED
+        env, self._env = self._env, self._closed_env
         if self._owns:
             env.close()
 

@@ -60,10 +60,21 @@ static int is_changed(Transaction *txn)
     return changed < 0 ? txn->mutations > 0 : changed;
 }
 
+/* The options of its Environment, or if the garbage collector has cleared that, those of the first
+ * one. */
+static PyObject *options_of(Transaction *txn)
+{
+    PyObject *options = PyObject_GetAttrString(txn->env, "_options");
+
+    if (options == Py_None)
+        Py_SETREF(options, PyObject_GetAttrString((PyObject *)txn->shared, "options"));
+    return options;
+}
+
 /* The warning has no reference to the transaction, which may be in its deallocation. */
 static void warn_of_loss(Transaction *txn)
 {
-    PyObject *options = PyObject_GetAttrString(txn->env, "_options");
+    PyObject *options = options_of(txn);
     PyObject *path = options ? PyObject_GetAttrString(options, "given_path") : NULL;
     PyObject *lost = path ? make_refusal(txn->state, "sO", "changes lost", path) : NULL;
 
