@@ -149,7 +149,7 @@ class NativeTxn:
         "writers",
     )
 
-    # bound here, so that what it has given out stays when the interpreter exits
+    # bound here, because it can be called when the interpreter exits
     owned = staticmethod(owned)
 
     def __init__(

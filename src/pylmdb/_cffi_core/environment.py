@@ -67,7 +67,7 @@ class SharedCore:
     _pinned: dict[int, tuple[int, float]]
     # how many transactions the pool does not count: here it counts all of them
     live = 0
-    # bound here, so that what it has given out stays when the interpreter exits
+    # bound here, because it can be called when the interpreter exits
     owned = staticmethod(owned)
     main: DbSlot
     # SharedEnv sets it
