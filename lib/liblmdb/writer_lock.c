@@ -17,7 +17,7 @@
  *   then the handler only sets a flag, and the thread does the work at the end of the
  *   operation.
  *
- * The table has a mutex, which is held for a few instructions and only while `inside` is set.
+ * The table has a mutex, which is held for a moment and only while `inside` is set.
  * So the handler never waits for its own thread.
  *
  * Included by shim.c, once per engine, where PYLMDB_ROBUST_LOCKS is 1; otherwise semaphores.c is. */
@@ -81,28 +81,26 @@ static void drop_note(struct held_lock **link)
     unused_notes = held;
 }
 
-/* Called with `inside` set. Remove the orphaned notes of the calling thread from the table,
- * one by one, and unlock their mutexes. */
+/* Called with `inside` set. Unlock the mutexes of which the calling thread has orphaned notes, and
+ * only then remove these from the table: when there is no note, the thread that closes the
+ * environment unmaps the mutex. */
 static void release_orphans(struct lock_thread *self)
 {
-    struct held_lock **link, *held;
-    pthread_mutex_t *mutex;
+    struct held_lock **link;
 
     do {
-        mutex = NULL;
         self->release_wanted = 0;
         pthread_mutex_lock(&held_guard);
-        for (link = &held_locks; (held = *link) != NULL; link = &held->next) {
-            if (held->orphaned && held->thread == thread_id(self)) {
-                mutex = held->mutex;
+        for (link = &held_locks; *link;) {
+            if ((*link)->orphaned && (*link)->thread == thread_id(self)) {
+                pthread_mutex_unlock((*link)->mutex);
                 drop_note(link);
-                break;
+            } else {
+                link = &(*link)->next;
             }
         }
         pthread_mutex_unlock(&held_guard);
-        if (mutex)
-            pthread_mutex_unlock(mutex);
-    } while (mutex || self->release_wanted);
+    } while (self->release_wanted);
 }
 
 static void enter(struct lock_thread *self)
