@@ -65,6 +65,7 @@ def test_waiting_writes_share_a_commit_in_order(env, writer, release_writer_lock
     assert seen.result() == b"299"
     assert contents(env)[b"k"] == b"last"
     assert commits(env) == before + 1
+    writer.flush()
     assert writer.pending == 0
 
 

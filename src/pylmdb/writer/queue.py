@@ -241,8 +241,8 @@ class WriteQueue:
                 kind.deliver([operation for operation in started if type(operation) is kind])
         finally:
             for operation in taken:
-                operation.settled = True
                 self._pending.popleft()
+                operation.settled = True
             self._committing = 0
             self._notify_waiters()
         return True
