@@ -22,7 +22,7 @@ from .._base.words import counted
 from .._typing import TYPE_CHECKING
 from ..errors import DAMAGED_HINT, error
 from .refusals import READ_ONLY, refusal
-from .system_errors import system_reason
+from .system_errors import unusable
 
 if TYPE_CHECKING:
     from .._core import DbSlot
@@ -272,9 +272,8 @@ def _bad_txn(slot: DbSlot, failed: Failed) -> Explanation:
 
 
 def _not_written(slot: DbSlot, failed: Failed) -> Explanation:
-    reason, hint = system_reason(failed.code)
-    problem = f"the data file cannot be written: {reason}; earlier commits are not affected"
-    return problem, hint
+    problem, hint = unusable(failed.code, "written")
+    return f"the data file {problem}; earlier commits are not affected", hint
 
 
 _EXPLAIN = {

@@ -41,6 +41,15 @@ def system_reason(code: int | None) -> tuple[str, str]:
     return _SYSTEM_REASONS.get(code or 0, ("", ""))
 
 
+def unusable(code: int | None, use: str) -> tuple[str, str]:
+    """Return that something cannot be used, and why if that is known; and what to do.
+
+    :param use: as for :func:`refused_path`.
+    """
+    reason, hint = system_reason(code)
+    return f"cannot be {use}: {reason}" if reason else f"cannot be {use}", hint
+
+
 def refused_path(
     operation: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], code: int,
     use: str = "opened",
@@ -50,8 +59,7 @@ def refused_path(
     :param code: its error number.
     :param use: what cannot be done with the path, as a participle.
     """
-    reason, hint = system_reason(code)
-    problem = f"cannot be {use}: {reason}" if reason else f"cannot be {use}"
+    problem, hint = unusable(code, use)
     return path_error(operation, path, code, problem, hint)
 
 

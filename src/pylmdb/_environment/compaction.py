@@ -20,7 +20,7 @@ from .._base.owners import Owner
 from .._base.words import counted
 from .._core_rules.failures import read_error
 from .._core_rules.refusals import refusal
-from .._core_rules.system_errors import system_reason
+from .._core_rules.system_errors import unusable
 from .._shared.exclusive import ExclusiveAccess
 from .._typing import TYPE_CHECKING
 from ..errors import BusyError, Error, checksums, error
@@ -174,8 +174,7 @@ def _fill(shared: SharedEnv, new: Temporary) -> None:
     fd = new.make(0o600)
     code = shared.engine.lib.mdb_env_copyfd3(shared.ptr, fd, MDB_CP_COMPACT, shared.engine.ffi.NULL)
     if code > 0:
-        reason, hint = system_reason(code)
-        problem = f"cannot be written: {reason}" if reason else "cannot be written"
+        problem, hint = unusable(code, "written")
         problem = f"compact: the new file {problem}; the environment is as it was"
         raise error("mdb_env_copyfd3", code, hint, problem)
     if code:
